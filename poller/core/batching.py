@@ -1,0 +1,96 @@
+"""Gathers the records of one lane into batches: by count, by bytes, by window, by age.
+
+Rules (AWS Lambda developer guide, "Batching behavior"): a batch is invoked as soon as it has `batch_size` records, or its
+window is over, or the next record would push the event over 6 MB. A stream's window opens when the previous invocation
+completes. Records that the filter dropped never come here, so they use up nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.core.envelope import FRAME_BYTES, MAX_EVENT_BYTES, SEPARATOR_BYTES
+from poller.core.model import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from poller.core.model import Record, Trigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """When a batch is full.
+
+    Attributes:
+        count: records, at the most.
+        window: seconds to gather; 0 invokes with what can be had without waiting.
+        max_age: seconds after arrival at which a record expires, open window or not; None: never.
+        event_bytes: size of the whole event, at the most. One record that is larger makes a batch of its own.
+    """
+
+    count: int
+    window: float = 0.0
+    max_age: float | None = None
+    event_bytes: int = MAX_EVENT_BYTES
+
+
+class Batcher:
+    """Holds the open batch of one lane. `opened` starts its window."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._held: list[Record] = []
+        self._bytes = FRAME_BYTES
+        self._opened_at = 0.0
+
+    @property
+    def room(self) -> int:
+        """How many more records the open batch can take; at least 1."""
+        return self._limits.count - len(self._held)
+
+    def opened(self, now: float) -> None:
+        """The window of the next batch starts now: the lane has begun, or its last batch is over. `now` is in Unix seconds."""
+        self._opened_at = now
+
+    def add(self, records: Sequence[Record], now: float, *, more: bool = False) -> Iterator[Batch]:
+        """Takes records and yields each batch that they complete.
+
+        With `more`, further records can be had at once, so that an ended window waits for them.
+        """
+        for record in records:
+            if self._held and self._bytes + len(record.payload) + SEPARATOR_BYTES > self._limits.event_bytes:
+                yield self._close("bytes")
+            self._held.append(record)
+            self._bytes += len(record.payload) + SEPARATOR_BYTES
+            if len(self._held) >= self._limits.count:
+                yield self._close("count")
+        if self._held and not more and (trigger := self._due(now)):
+            yield self._close(trigger)
+
+    def patience(self, now: float) -> float | None:
+        """Seconds until the open batch must go, 0 if it must go now; None while it is empty."""
+        if not self._held:
+            return None
+        return max(0.0, min(self._opened_at + self._limits.window, self._expiry()) - now)
+
+    def flush(self) -> Iterator[Batch]:
+        """Yields what is held, if anything: the lane has ended, or is to stop."""
+        if self._held:
+            yield self._close("end")
+
+    def _due(self, now: float) -> Trigger | None:
+        if now >= self._opened_at + self._limits.window:
+            return "window"
+        return "age" if now >= self._expiry() else None
+
+    def _expiry(self) -> float:
+        if self._limits.max_age is None:
+            return float("inf")
+        return self._held[0].arrived_at + self._limits.max_age
+
+    def _close(self, trigger: Trigger) -> Batch:
+        batch = Batch(records=tuple(self._held), trigger=trigger)
+        self._held, self._bytes = [], FRAME_BYTES
+        return batch

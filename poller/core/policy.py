@@ -1,0 +1,128 @@
+"""What becomes of every record of an attempt: before it is invoked, and once the function has answered.
+
+A policy is a value. Its two methods are pure, and the decisions that they return name each record of the attempt exactly once
+(conservation; `tests/core/test_policy_properties.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from poller.core.model import (
+    NOTHING,
+    Accepted,
+    Attempt,
+    Decision,
+    Discard,
+    Failed,
+    Outcome,
+    Partial,
+    Refused,
+)
+
+if TYPE_CHECKING:
+    from poller.core.model import Record
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 60.0
+
+
+class Policy(Protocol):
+    """How a kind of source retries."""
+
+    def expire(self, attempt: Attempt, now: float) -> tuple[Attempt | None, Decision]:
+        """Before each invocation, the first one too: what is still to be invoked, and what has become too old for it."""
+
+    def judge(self, attempt: Attempt, outcome: Outcome) -> Decision:
+        """After an invocation: where each record of the attempt goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPolicy:
+    """Order is sacred: nothing later may be settled while something earlier is open.
+
+    Attributes:
+        max_retries: MaximumRetryAttempts: the attempt is given up after this many retries have failed too; None: never.
+        max_age: MaximumRecordAgeInSeconds since the record's arrival at the source; None: never too old.
+        bisect: BisectBatchOnFunctionError: a failed attempt of several records is split, which spends no retry.
+    """
+
+    max_retries: int | None = None
+    max_age: float | None = None
+    bisect: bool = False
+
+    def expire(self, attempt: Attempt, now: float) -> tuple[Attempt | None, Decision]:
+        """Gives up the expired prefix; the younger rest is invoked as usual, as an attempt of its own."""
+        if self.max_age is None:
+            return attempt, NOTHING
+        late = _expired_prefix(attempt.records, now - self.max_age)
+        if late == 0:
+            return attempt, NOTHING
+        gone = Discard(
+            records=attempt.records[:late],
+            reason="RecordAgeExceeded",
+            attempt=attempt,
+            invoke_count=max(1, attempt.retries),
+        )
+        rest = attempt.records[late:]
+        return (replace(attempt, records=rest, request_id=None) if rest else None), Decision(discard=(gone,))
+
+    def judge(self, attempt: Attempt, outcome: Outcome) -> Decision:
+        """Settle, retry, split or give up, by the rules of Lambda's stream sources."""
+        match outcome:
+            case Accepted():
+                return Decision(settle=attempt.records)
+            case Refused():
+                return _refused(attempt, outcome)
+            case Partial(failed):
+                return self._partial(attempt, outcome, failed)
+            case Failed():
+                return self._failed(attempt, outcome)
+        assert_never(outcome)
+
+    def _partial(self, attempt: Attempt, outcome: Outcome, failed: frozenset[str]) -> Decision:
+        """Before the first failed record everything is done; from it on everything is a new batch with a fresh budget."""
+        first = next(index for index, record in enumerate(attempt.records) if record.id in failed)
+        if first == 0:
+            return self._failed(attempt, outcome, split_at=1)
+        rest = Attempt(records=attempt.records[first:])
+        return Decision(settle=attempt.records[:first], again=(rest,), wait=backoff(0))
+
+    def _failed(self, attempt: Attempt, outcome: Outcome, split_at: int | None = None) -> Decision:
+        size = len(attempt.records)
+        if self.bisect and size > 1:
+            return Decision(again=_split(attempt, split_at or (size + 1) // 2))
+        if self.max_retries is not None and attempt.retries >= self.max_retries:
+            return Decision(discard=(_exhausted(attempt, outcome),))
+        again = replace(attempt, retries=attempt.retries + 1, refusals=0)
+        return Decision(again=(again,), wait=backoff(attempt.retries))
+
+
+def backoff(failures: int) -> float:
+    """Seconds before the next try after this many earlier failures: 0.5, doubling, at most 60. Undocumented by Lambda."""
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures, 30))
+
+
+def _refused(attempt: Attempt, outcome: Refused) -> Decision:
+    wait = backoff(attempt.refusals) if outcome.retry_after is None else outcome.retry_after
+    return Decision(again=(replace(attempt, refusals=attempt.refusals + 1),), wait=wait)
+
+
+def _exhausted(attempt: Attempt, outcome: Outcome) -> Discard:
+    return Discard(
+        records=attempt.records,
+        reason="RetryAttemptsExhausted",
+        attempt=attempt,
+        invoke_count=attempt.retries + 1,
+        outcome=outcome,
+    )
+
+
+def _split(attempt: Attempt, at: int) -> tuple[Attempt, Attempt]:
+    return Attempt(records=attempt.records[:at]), Attempt(records=attempt.records[at:])
+
+
+def _expired_prefix(records: tuple[Record, ...], horizon: float) -> int:
+    """How many records at the front arrived at `horizon` or before."""
+    return next((index for index, record in enumerate(records) if record.arrived_at > horizon), len(records))

@@ -1,0 +1,109 @@
+"""The document that a failure destination receives, key for key and in Lambda's order.
+
+Source: AWS Lambda developer guide, "Retaining discarded batches", and recordings. `responseContext` tells of the last invocation:
+it is absent where the records expired or the event was too large, and its `functionError` is null where the function
+*reported* the failure instead of raising.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from poller.core.model import Failed, MappingId, Partial, Record, ShardId, sequence_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poller.core.model import Discard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFacts:
+    """What a document says of the mapping that gave up.
+
+    Attributes:
+        mapping: its UUID.
+        stream_arn: what it reads.
+        function_arn: its function, as configured.
+        batch_info: the key of the last section, `KinesisBatchInfo`.
+        seconds_only: arrival times without milliseconds, as DynamoDB's are.
+    """
+
+    mapping: MappingId
+    stream_arn: str
+    function_arn: str
+    batch_info: str = "KinesisBatchInfo"
+    seconds_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureReport:
+    """One discarded batch on its way to a destination.
+
+    Attributes:
+        mapping: the UUID of the mapping that gave it up.
+        shard: where it came from.
+        at: when it was given up, Unix seconds.
+        document: Lambda's document, JSON-ready.
+        records: the records, for destinations that carry the payload.
+    """
+
+    mapping: MappingId
+    shard: ShardId
+    at: float
+    document: Mapping[str, object]
+    records: tuple[Record, ...]
+
+
+def stream_report(facts: StreamFacts, shard: ShardId, discard: Discard, at: float) -> FailureReport:
+    """The report of records that a stream mapping gave up. `at` is in Unix seconds."""
+    document: dict[str, object] = {"requestContext": _request_context(facts, discard)}
+    if (response := _response_context(discard)) is not None:
+        document["responseContext"] = response
+    document["version"] = "1.0"
+    document["timestamp"] = iso(at)
+    document[facts.batch_info] = _batch_info(facts, shard, discard.records)
+    return FailureReport(mapping=facts.mapping, shard=shard, at=at, document=document, records=discard.records)
+
+
+def iso(at: float, *, seconds_only: bool = False) -> str:
+    """`2019-11-14T00:38:06.021Z`, or without the milliseconds. Milliseconds are rounded, seconds are cut."""
+    if seconds_only:
+        return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    whole, milliseconds = divmod(round(at * 1000), 1000)
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{milliseconds:03d}Z"
+
+
+def _request_context(facts: StreamFacts, discard: Discard) -> dict[str, object]:
+    return {
+        "requestId": discard.attempt.request_id,
+        "functionArn": facts.function_arn,
+        "condition": discard.reason,
+        "approximateInvokeCount": discard.invoke_count,
+    }
+
+
+def _response_context(discard: Discard) -> dict[str, object] | None:
+    match discard.outcome:
+        case Partial() | Failed(kind="batch_item"):
+            error = None
+        case Failed(kind="function_error" | "timeout" | "crash"):
+            error = "Unhandled"
+        case _:
+            return None
+    return {"statusCode": 200, "executedVersion": "$LATEST", "functionError": error}
+
+
+def _batch_info(facts: StreamFacts, shard: ShardId, records: tuple[Record, ...]) -> dict[str, object]:
+    first, last = records[0], records[-1]
+    return {
+        "shardId": shard,
+        "startSequenceNumber": sequence_number(first.position),
+        "endSequenceNumber": sequence_number(last.position),
+        "approximateArrivalOfFirstRecord": iso(first.arrived_at, seconds_only=facts.seconds_only),
+        "approximateArrivalOfLastRecord": iso(last.arrived_at, seconds_only=facts.seconds_only),
+        "batchSize": len(records),
+        "streamArn": facts.stream_arn,
+    }
