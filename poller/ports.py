@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, Self, TypedDic
 
 from poller.core.model import (
     Answer,
+    Attempt,
     Checkpoint,
     Invocation,
     Lease,
@@ -76,6 +77,9 @@ class Lane(Protocol):
     async def release(self, release: Release) -> None:
         """Not now: a stream's next holder reads them again, a queue hands them out again after the delay."""
 
+    def waiting(self, attempt: Attempt | None) -> None:
+        """For status only: the worker waits before it tries this failed or refused attempt again; None: it goes on."""
+
 
 # -------------------------------------------------------------------------------------------------------------------- sources
 
@@ -94,6 +98,7 @@ class Page:
 
     Attributes:
         records: in order; may be empty long before the shard is caught up.
+        repeated: how many records the source handed out that this reader had read before; they are not in `records`.
         ended: the shard is closed and this was its last page.
         behind: seconds between this page and the tip, by the service's word; None where it does not say.
         size: bytes of record data read.
@@ -101,6 +106,7 @@ class Page:
     """
 
     records: tuple[Record, ...]
+    repeated: int = 0
     ended: bool = False
     behind: float | None = None
     size: int = 0

@@ -51,44 +51,46 @@ class Batcher:
         return self._limits.count - len(self._held)
 
     def opened(self, now: float) -> None:
-        """The window of the next batch starts now: the lane has begun, or its last batch is over. `now` is in Unix seconds."""
+        """The window of the next batch starts now: the lane has begun, or its last batch is over. `now` never jumps."""
         self._opened_at = now
 
-    def add(self, records: Sequence[Record], now: float, *, more: bool = False) -> Iterator[Batch]:
+    def add(self, records: Sequence[Record], now: float, *, more: bool = False, skew: float = 0.0) -> Iterator[Batch]:
         """Takes records and yields each batch that they complete.
 
-        With `more`, further records can be had at once, so that an ended window waits for them.
+        With `more`, further records can be had at once, so that an ended window waits for them. `skew` is what must be added to
+        `now`, a steady clock, to have the Unix time in which records arrive.
         """
         for record in records:
-            if self._held and self._bytes + len(record.payload) + SEPARATOR_BYTES > self._limits.event_bytes:
+            if self._held and self._bytes + len(record.payload) > self._limits.event_bytes:  # each held one has its comma
                 yield self._close("bytes")
             self._held.append(record)
             self._bytes += len(record.payload) + SEPARATOR_BYTES
             if len(self._held) >= self._limits.count:
                 yield self._close("count")
-        if self._held and not more and (trigger := self._due(now)):
+        if self._held and not more and (trigger := self._due(now, skew)):
             yield self._close(trigger)
 
-    def patience(self, now: float) -> float | None:
+    def patience(self, now: float, skew: float = 0.0) -> float | None:
         """Seconds until the open batch must go, 0 if it must go now; None while it is empty."""
         if not self._held:
             return None
-        return max(0.0, min(self._opened_at + self._limits.window, self._expiry()) - now)
+        return max(0.0, min(self._opened_at + self._limits.window, self._expiry(skew)) - now)
 
     def flush(self) -> Iterator[Batch]:
         """Yields what is held, if anything: the lane has ended, or is to stop."""
         if self._held:
             yield self._close("end")
 
-    def _due(self, now: float) -> Trigger | None:
+    def _due(self, now: float, skew: float) -> Trigger | None:
         if now >= self._opened_at + self._limits.window:
             return "window"
-        return "age" if now >= self._expiry() else None
+        return "age" if now >= self._expiry(skew) else None
 
-    def _expiry(self) -> float:
+    def _expiry(self, skew: float) -> float:
+        """When the oldest held record expires, by the steady clock."""
         if self._limits.max_age is None:
             return float("inf")
-        return self._held[0].arrived_at + self._limits.max_age
+        return self._held[0].arrived_at + self._limits.max_age - skew
 
     def _close(self, trigger: Trigger) -> Batch:
         batch = Batch(records=tuple(self._held), trigger=trigger)

@@ -210,7 +210,8 @@ class Discard:
         records: consecutive records of one attempt.
         reason: Lambda's condition.
         attempt: the attempt as it was last invoked, or would have been.
-        invoke_count: how often the function was invoked with exactly this attempt, as Lambda counts: at least 1.
+        invoke_count: how often the function was invoked with this attempt, as Lambda counts: for expired records the invocation
+            that was due counts too.
         outcome: of the last invocation; None where expiry, not an answer, ended it.
     """
 

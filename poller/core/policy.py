@@ -53,7 +53,7 @@ class StreamPolicy:
     bisect: bool = False
 
     def expire(self, attempt: Attempt, now: float) -> tuple[Attempt | None, Decision]:
-        """Gives up the expired prefix; the younger rest is invoked as usual, as an attempt of its own."""
+        """Gives up the expired prefix; the younger rest goes on under a request id of its own, its failures still counted."""
         if self.max_age is None:
             return attempt, NOTHING
         late = _expired_prefix(attempt.records, now - self.max_age)
@@ -63,7 +63,7 @@ class StreamPolicy:
             records=attempt.records[:late],
             reason="RecordAgeExceeded",
             attempt=attempt,
-            invoke_count=max(1, attempt.retries),
+            invoke_count=attempt.retries + 1,
         )
         rest = attempt.records[late:]
         return (replace(attempt, records=rest, request_id=None) if rest else None), Decision(discard=(gone,))

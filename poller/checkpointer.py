@@ -1,0 +1,94 @@
+"""Makes the settled durable: one serial writer of checkpoints for each leased shard.
+
+At once when nothing else is in flight; while a write is under way later settlements gather into the next one. What is settled
+but not durable is bounded, and with it the duplicates after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from poller.core.model import BEGINNING, Checkpoint
+from poller.errors import LeaseLost, Unavailable
+from poller.retry import transport_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from poller.core.model import Lease, Position
+    from poller.observe.mapping import MappingObserver
+    from poller.ports import Rng, Store
+
+MAX_PENDING = 10_000
+"""Records that may be settled and not durable before settling waits."""
+
+
+class Checkpointer:
+    """Writes the newest position of one shard, for as long as `run` runs.
+
+    Attributes:
+        durable: the last position that the store has confirmed.
+    """
+
+    def __init__(self, store: Store, lease: Lease, observe: MappingObserver, rng: Rng) -> None:
+        self._store = store
+        self._lease = lease
+        self._observe = observe
+        self._rng = rng
+        self._wanted = BEGINNING
+        self._pending = 0
+        self._changed = asyncio.Event()
+        self._written = asyncio.Event()
+        self.durable = BEGINNING
+
+    def advance(self, to: Position, records: int) -> None:
+        """Everything up to `to` is settled, `records` more than before."""
+        self._wanted = to
+        self._pending += records
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Until less than `MAX_PENDING` records wait to become durable: usually at once."""
+        while self._pending >= MAX_PENDING:
+            await self._next_write()
+
+    async def flush(self) -> None:
+        """Until everything settled so far is durable."""
+        goal = self._wanted
+        while self.durable < goal:
+            await self._next_write()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises `LeaseLost` when the store refuses a write; everything else it tries again."""
+        failures = 0
+        while True:
+            await self._changed.wait()
+            try:
+                await self._write()
+            except Unavailable:
+                failures += 1
+                self._observe.checkpoint("error")
+                await asyncio.sleep(transport_wait(failures, self._rng))
+            else:
+                failures = 0
+
+    async def _write(self) -> None:
+        self._changed.clear()
+        position, records = self._wanted, self._pending
+        try:
+            await self._store.advance(self._lease, Checkpoint(position=position))
+        except LeaseLost:
+            self._observe.checkpoint("fenced")
+            raise
+        except Unavailable:
+            self._changed.set()
+            raise
+        self._observe.checkpoint("ok")
+        self.durable = position
+        self._pending -= records
+        self._written.set()
+
+    def _next_write(self) -> Awaitable[bool]:
+        self._written.clear()
+        return self._written.wait()

@@ -1,0 +1,82 @@
+"""Amazon Resource Names, as far as a mapping needs to understand them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from poller.config.wording import must, says
+
+_ARN = re.compile(r"arn:(aws[a-z0-9-]*):([a-z0-9-]+):([a-z0-9-]*):([0-9]{12})?:(\S+)")
+_STREAM = re.compile(r"stream/[a-zA-Z0-9_.-]{1,128}")
+_CONSUMER = re.compile(r"stream/[a-zA-Z0-9_.-]{1,128}/consumer/\S+")
+_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,80}")
+_FIFO_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,75}\.fifo")
+
+_OTHER_SOURCES = {
+    "sqs": "SQS queues",
+    "dynamodb": "DynamoDB streams",
+    "kafka": "Kafka clusters",
+    "mq": "Amazon MQ brokers",
+    "rds": "DocumentDB clusters",
+}
+_OTHER_DESTINATIONS = {"sns": "SNS topics", "s3": "S3 buckets"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arn:
+    """An ARN in its parts; `region` and `account` are empty where the service leaves them out."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+    @classmethod
+    def of(cls, text: str) -> Arn:
+        """The parts of what is known to be an ARN. Raises `ValueError` where it is not."""
+        arn = cls.parse(text)
+        if arn is None:
+            raise ValueError("not an ARN")
+        return arn
+
+    @classmethod
+    def parse(cls, text: str) -> Arn | None:
+        """The parts of an ARN, or None for text that is none."""
+        found = _ARN.fullmatch(text)
+        if found is None:
+            return None
+        partition, service, region, account, resource = found.groups(default="")
+        return cls(partition=partition, service=service, region=region, account=account, resource=resource)
+
+
+def stream_arn(text: str) -> str:
+    """The ARN of a Kinesis stream; any other is refused by name."""
+    arn = Arn.parse(text)
+    if arn is not None and arn.service in _OTHER_SOURCES:
+        raise must(f"names a source that is not supported yet: {_OTHER_SOURCES[arn.service]}; use a Kinesis stream")
+    if arn is not None and arn.service == "kinesis" and _CONSUMER.fullmatch(arn.resource):
+        raise must("names an enhanced fan-out consumer, which is not supported yet: use the ARN of its stream")
+    if arn is None or arn.service != "kinesis" or not (arn.region and arn.account and _STREAM.fullmatch(arn.resource)):
+        raise says(
+            'Unrecognized event source. "event_source_arn" must be the ARN of a Kinesis stream,'
+            " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"
+        )
+    return text
+
+
+def failure_destination(text: str) -> str | None:
+    """The ARN of a standard SQS queue; Lambda's empty text means none."""
+    if text == "":
+        return None
+    arn = Arn.parse(text)
+    if text.startswith("kafka://"):
+        raise must("names a destination that is not supported yet: Kafka topics; use a standard SQS queue")
+    if arn is not None and arn.service in _OTHER_DESTINATIONS:
+        raise must(f"names a destination that is not supported yet: {_OTHER_DESTINATIONS[arn.service]}; use a standard SQS queue")
+    if arn is not None and arn.service == "sqs" and _FIFO_QUEUE.fullmatch(arn.resource):
+        raise must("cannot be a FIFO queue (Lambda refuses it too): use a standard SQS queue")
+    if arn is None or arn.service != "sqs" or not (arn.region and arn.account and _QUEUE.fullmatch(arn.resource)):
+        raise must("must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME")
+    return text

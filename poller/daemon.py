@@ -1,0 +1,148 @@
+"""The composition root: store, functions, mappings, listener; signals; drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random  # noqa: TID251  the composition root makes the real one
+import resource
+import signal
+import socket
+from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from poller.admin.health import Health
+from poller.clock import SystemClock
+from poller.compose import Parts, World, make_functions, make_mapping
+from poller.drain import Drain
+from poller.mapping import run_mapping
+from poller.observe.logs import logger
+from poller.observe.loop import sample_lag
+from poller.observe.metrics import Metrics
+from poller.observe.store import ObservedStore
+from poller.readahead import MemoryBudget
+from poller.sources.pace import ReadPace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from poller.config import Config
+    from poller.mapping import StreamMapping
+
+READ_AHEAD_BYTES = 256 * 1024 * 1024
+"""Payload bytes that all shards of the process may hold together."""
+
+log = logger()
+
+
+def run(config: Config) -> int:
+    """Runs the daemon until it has drained; returns the exit code. Raises `ConfigError` for what only the world could tell."""
+    raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(main(config))
+    return 0
+
+
+async def main(config: Config) -> None:
+    """The daemon in the real world: signals start its drain."""
+    from poller.apis.client import AwsClients, Transport  # noqa: PLC0415  takes a second; commands that need no AWS never pay
+    from poller.wiring import production  # noqa: PLC0415  the same
+
+    drain, clock = Drain(), SystemClock()
+    with draining_signals(drain.start):
+        async with AwsClients(Transport(connections=max(50, 4 * len(config.event_source_mappings)))) as clients:
+            world = World(clock=clock, rng=random.Random(), wiring=production(clients, clock), owner=owner())  # noqa: S311  jitter and ids
+            await serve(config, world, drain)
+
+
+async def serve(config: Config, world: World, drain: Drain) -> None:
+    """Opens everything in order, runs the mappings until the drain is done, and closes in reverse."""
+    metrics, health = Metrics(), Health(world.clock)
+    async with AsyncExitStack() as stack:
+        if config.http.listen is not None:
+            from poller.admin.http import AdminServer  # noqa: PLC0415  aiohttp is not needed without a listener
+
+            await stack.enter_async_context(AdminServer(config.http.listen, metrics, health))
+        store = ObservedStore(world.wiring.store(config.store), metrics, world.clock, partial(told_by_store, health))
+        parts = Parts(
+            config=config,
+            world=world,
+            metrics=metrics,
+            store=await stack.enter_async_context(store),
+            functions=await make_functions(config, world, metrics, stack),
+            budget=MemoryBudget(READ_AHEAD_BYTES),
+            pace=ReadPace(world.clock),
+        )
+        mappings = [await make_mapping(each, parts) for each in config.event_source_mappings if each.enabled]
+        log.info("started", mappings=len(mappings), functions=len(parts.functions), store=config.store.url)
+        health.passed("config")
+        async with asyncio.TaskGroup() as together:
+            lag = together.create_task(sample_lag(metrics, world.clock))
+            await run_all(mappings, drain, config.drain_timeout, health)
+            lag.cancel()
+    log.info("stopped")
+
+
+async def run_all(mappings: Sequence[StreamMapping], drain: Drain, patience: float, health: Health) -> None:
+    """All mappings side by side until the drain is done; after `patience` seconds of draining what still runs is cancelled."""
+    async with asyncio.TaskGroup() as together:
+        running = [together.create_task(run_mapping(mapping, drain), name=mapping.work.mapping) for mapping in mappings]
+        await drain.wait()
+        health.drain()
+        log.info("draining", timeout_s=patience)
+        late = (await asyncio.wait(running, timeout=patience))[1] if running else set()
+        for task in late:
+            log.warning("drain_timeout", mapping=task.get_name())
+            task.cancel()
+
+
+def told_by_store(health: Health, problem: str | None) -> None:
+    """Readiness follows the store."""
+    if problem is None:
+        health.passed("store")
+    else:
+        health.failed("store", f"not answering: {problem}")
+
+
+@contextmanager
+def draining_signals(start: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM or SIGINT drains; a second one ends the process at once (workers die with it), with the signal's exit code."""
+    loop = asyncio.get_running_loop()
+    seen: list[int] = []
+
+    def received(number: int) -> None:
+        if seen:
+            log.warning("stopped_at_once", signal=signal.Signals(number).name)
+            os._exit(128 + number)
+        seen.append(number)
+        start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def owner() -> str:
+    """This process, as leases name it: unique, and readable for an operator."""
+    return f"{socket.gethostname()}:{os.getpid()}:{random.SystemRandom().getrandbits(32):08x}"
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where it is installed (extra `fast`)."""
+    with suppress(ImportError):
+        import uvloop  # noqa: PLC0415  optional
+
+        return uvloop.new_event_loop
+    return None
+
+
+def raise_descriptor_limit() -> None:
+    """Each connection and each worker takes descriptors: ask for as many as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

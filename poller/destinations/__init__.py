@@ -1,0 +1,3 @@
+"""Where discarded records are reported, one file a kind."""
+
+from __future__ import annotations

@@ -1,0 +1,171 @@
+"""A worker process as the daemon sees it: what is asked of it, what it answers, and its end.
+
+Everything happens in callbacks of the event loop. The end is always the same: the process group is killed while the dead leader's
+number is still ours, the leader is reaped, what it has said last is read, and only then anybody who waits is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from poller.executors.channel import Channel
+from poller.executors.output import Output
+from poller.executors.waiting import outlast
+from poller.executors.worker import REQUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from poller.executors.channel import Reply
+    from poller.executors.launch import Launched
+    from poller.executors.worker import Call
+    from poller.ports import WorkerEvents
+
+Cause = Literal["itself", "timeout", "channel", "stopped"]
+
+CLOSING_SECONDS = 0.2
+"""A process that ends closes its socket first: so long it is given to be dead before that counts as a broken connection."""
+
+GROUP_POLL_SECONDS = 0.005
+GROUP_POLLS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The worker is dead, and its group with it.
+
+    Attributes:
+        cause: it died by `itself`, or was killed: for its `timeout`, for what came over its `channel`, or because it was `stopped`.
+        status: its exit status, or the negative number of the signal that killed it.
+        detail: what was wrong with its channel.
+    """
+
+    cause: Cause
+    status: int
+    detail: str = ""
+
+
+class Child:
+    """One worker process. `buried` is called when it is dead and nothing is left of it but its folder."""
+
+    def __init__(self, launched: Launched, events: WorkerEvents, buried: Callable[[Child, Ended], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._launched = launched
+        self._buried = buried
+        self._cause: Cause | None = None
+        self._detail = ""
+        self._sequence = 0
+        self._answer: asyncio.Future[Reply | Ended] | None = None
+        self._outputs = (Output(launched.stdout, "stdout", events), Output(launched.stderr, "stderr", events))
+        self._channel = Channel(launched.channel, self._received, self._broken)
+        self.dead: asyncio.Future[Ended] = self._loop.create_future()
+        self._loop.add_reader(launched.pidfd, self._exited)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked for anything more."""
+        return self._cause is None
+
+    @property
+    def folder(self) -> Path:
+        """Its temporary folder, which whoever started it removes."""
+        return self._launched.folder
+
+    async def ready(self, seconds: float) -> Reply | Ended:
+        """Its first reply. When that takes longer, or this is cancelled, it is killed and dead when this returns."""
+        return await self._reply(seconds)
+
+    async def invoke(self, call: Call, event: bytes, seconds: float) -> Reply | Ended:
+        """One invocation. When it takes longer, or this is cancelled, the worker is killed and dead when this returns."""
+        self._sequence += 1
+        for output in self._outputs:
+            output.belongs_to(call.request_id)
+        head = orjson.dumps(call)
+        self._channel.send((REQUEST.pack(len(head), len(event), self._sequence), head, event))
+        try:
+            return await self._reply(seconds)
+        finally:
+            for output in self._outputs:
+                output.belongs_to(None)
+
+    def stop(self, cause: Cause = "stopped", detail: str = "") -> None:
+        """Kills it; `dead` tells when that has happened. The first cause given is the one that is reported."""
+        if self._cause is None:
+            self._cause, self._detail = cause, detail
+            self._kill()
+
+    async def _reply(self, seconds: float) -> Reply | Ended:
+        if self.dead.done():
+            return self.dead.result()
+        self._answer = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self.stop, "timeout")
+        try:
+            return await self._answer
+        except asyncio.CancelledError:
+            self.stop()
+            await outlast(self.dead)
+            raise
+        finally:
+            timer.cancel()
+            self._answer = None
+
+    def _received(self, reply: Reply) -> None:
+        if self._cause not in {None, "itself"}:
+            return  # too late: it is being killed
+        if self._answer is None or self._answer.done() or reply.sequence != self._sequence:
+            self.stop("channel", "it answered what it was not asked")
+        else:
+            self._answer.set_result(reply)
+
+    def _broken(self, reason: str) -> None:
+        self._loop.call_later(CLOSING_SECONDS, self.stop, "channel", reason)
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._launched.process.pid, signal.SIGKILL)
+
+    def _exited(self) -> None:
+        """The leader is dead, not yet reaped: nobody else can have its number, which is its group's as well."""
+        self._loop.remove_reader(self._launched.pidfd)
+        self._kill()
+        self._cause = self._cause or "itself"
+        status = self._launched.process.wait()
+        for output in self._outputs:
+            output.read()
+        self._channel.read()
+        self._bury(Ended(self._cause, status, self._detail), GROUP_POLLS)
+
+    def _bury(self, ended: Ended, polls: int) -> None:
+        """Waits, not for ever, for the rest of the group to be gone; then closes everything and tells who waits."""
+        if polls and _group_exists(self._launched.process.pid):
+            self._loop.call_later(GROUP_POLL_SECONDS, self._bury, ended, polls - 1)
+            return
+        self._channel.close()
+        for output in self._outputs:
+            output.close()
+        os.close(self._launched.pidfd)
+        os.close(self._launched.lifeline)
+        self._buried(self, ended)
+        self.dead.set_result(ended)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(ended)
+
+
+def _group_exists(group: int) -> bool:
+    """Whether any process of a killed group is left. Reaps those that the daemon has inherited, as process 1 of a container."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

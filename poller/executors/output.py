@@ -1,0 +1,80 @@
+"""What a function prints: read as it comes, whatever its amount, cut into lines, and reported with the request id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from poller.ports import WorkerEvents
+
+READ_BYTES = 64 * 1024
+"""What a pipe holds: one read per turn of the loop empties it, and no flood keeps the loop from its other work."""
+
+MAX_LINE_BYTES = 256 * 1024
+MAX_INVOCATION_BYTES = 1024 * 1024
+"""What is reported of one invocation, per stream. The rest is read, so that the function never blocks, and dropped."""
+
+
+class Output:
+    """Reads stdout or stderr of a worker until it is closed. Takes over the descriptor."""
+
+    def __init__(self, pipe: int, stream: Literal["stdout", "stderr"], events: WorkerEvents) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pipe = pipe
+        self._stream: Literal["stdout", "stderr"] = stream
+        self._events = events
+        self._request_id: str | None = None
+        self._line = bytearray()
+        self._room = MAX_INVOCATION_BYTES
+        self._dropped = 0
+        self._loop.add_reader(pipe, self.read)
+
+    def belongs_to(self, request_id: str | None) -> None:
+        """What is read from now on comes from this invocation, or from none."""
+        self._finish()
+        self._request_id = request_id
+        self._room = MAX_INVOCATION_BYTES
+
+    def read(self) -> None:
+        """Takes in what has arrived, as far as a pipe holds it."""
+        try:
+            data = os.read(self._pipe, READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._loop.remove_reader(self._pipe)
+        self._dropped += max(0, len(data) - self._room)
+        kept = data[: self._room]
+        self._room -= len(kept)
+        first, *others = kept.split(b"\n")
+        self._extend(first)
+        for piece in others:
+            self._report()
+            self._extend(piece)
+
+    def close(self) -> None:
+        """Reports what is left and closes the descriptor."""
+        self._finish()
+        self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
+
+    def _extend(self, piece: bytes) -> None:
+        room = MAX_LINE_BYTES - len(self._line)
+        self._line += piece[:room]
+        self._dropped += max(0, len(piece) - room)
+
+    def _report(self) -> None:
+        text = self._line.decode("utf-8", "replace").rstrip("\r")
+        self._line.clear()
+        self._events.output(text, stream=self._stream, request_id=self._request_id)
+
+    def _finish(self) -> None:
+        """Reports the line that has no end, and how much is missing."""
+        if self._line:
+            self._report()
+        if self._dropped:
+            text = f"({self._dropped} bytes of output dropped)"
+            self._dropped = 0
+            self._events.output(text, stream=self._stream, request_id=self._request_id)

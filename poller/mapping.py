@@ -1,0 +1,238 @@
+"""A stream mapping in this process: which shards run here, from enrolment in the store to supervision.
+
+The unit that crashes and restarts is the leased shard as a whole, from its checkpoint. A crash in one never stops another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.core.model import Start
+from poller.core.shards import first_checkpoint, readable, start_from
+from poller.errors import CheckpointMismatch, LeaseLost, MappingError, Unavailable
+from poller.retry import transport_wait
+from poller.shard import HeldShard, run_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Literal
+
+    from poller.core.model import Lease, MappingId, Shard, ShardId, ShardState, StreamId
+    from poller.drain import Drain
+    from poller.lane import Work
+    from poller.ports import Store, StreamSource
+    from poller.readahead import MemoryBudget, ReadAheadLimits
+
+RESCAN = 60.0
+"""Seconds between looks at the stream's shards; a shard that ends brings the next look forward."""
+
+CONTENDED_RESCAN = 2.0
+"""The same while somebody else holds a shard that could be read: how soon after its lease ends it is taken over."""
+
+STEADY = 60.0
+"""Seconds of running after which earlier failures are forgotten."""
+
+SAME_INCARNATION = 1.0
+"""Seconds by which two readings of one stream's creation time may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamMapping:
+    """One configured mapping of a stream.
+
+    Attributes:
+        id: its UUID, under which the store keeps its checkpoints.
+        start: where it begins, the first time.
+        resume: what to do when a store that this process has written to comes back without this mapping.
+        owner: this process, for leases.
+        lease_ttl: seconds that a lease lasts.
+        work: what is to be done with the records; its `place` and `report` are made for each shard.
+        work_for: `work` for one shard.
+    """
+
+    id: MappingId
+    start: Start
+    resume: Literal["fail", "latest", "trim_horizon"]
+    owner: str
+    lease_ttl: float
+    source: StreamSource
+    store: Store
+    limits: ReadAheadLimits
+    budget: MemoryBudget
+    work: Work
+    work_for: Callable[[ShardId], Work]
+
+
+async def run_mapping(mapping: StreamMapping, drain: Drain) -> None:
+    """Until the drain is done. Never raises for what one mapping or shard runs into: it says so and tries again."""
+    mapping.work.observe.state("Creating")
+    async with asyncio.TaskGroup() as shards:
+        run = Run(mapping, drain, shards)
+        await supervise("mapping", run.watch, mapping.work, drain)
+    mapping.work.observe.state("Disabled")
+
+
+async def supervise(what: str, run: Callable[[], Awaitable[bool]], work: Work, drain: Drain) -> bool:
+    """Runs it again, after a pause, for as long as it raises. The one place that catches any exception."""
+    failures = 0
+    while True:
+        began = work.clock.monotonic()
+        try:
+            return await run()
+        except Exception as error:  # noqa: BLE001  the supervisor: nothing below it may stop a sibling
+            tell(what, leaf(error), work)
+        failures = 1 if work.clock.monotonic() - began > STEADY else failures + 1
+        await drain.sleep(transport_wait(failures, work.rng))
+        if drain.started:
+            return False
+
+
+def tell(what: str, error: BaseException, work: Work) -> None:
+    """What the outside world does is an event; anything else is our bug and deserves its traceback."""
+    if isinstance(error, (LeaseLost, Unavailable, MappingError)):
+        work.observe.failing(what, error)
+    else:
+        work.observe.crashed(what, error)
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first exception of a group that is none itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+class Run:
+    """One mapping's shards in this process. The look-out may fail and come back; shards that run go on meanwhile."""
+
+    def __init__(self, mapping: StreamMapping, drain: Drain, shards: asyncio.TaskGroup) -> None:
+        self._mapping = mapping
+        self._observe = mapping.work.observe
+        self._drain = drain
+        self._shards = shards
+        self._running: set[ShardId] = set()
+        self._enrolled = False
+        self._news: asyncio.Future[None] | None = None
+
+    async def watch(self) -> bool:
+        """Enrols, then keeps every shard running that may and can be, until the drain."""
+        while not self._drain.started:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._enrol()
+            self._observe.state("Enabled")
+            contended = await self._spawn()
+            await self._drain.wait(self._news, CONTENDED_RESCAN if contended else RESCAN)
+        return True
+
+    async def _enrol(self) -> None:
+        """Sees to it that the store knows the mapping with the stream as it is now. Raises `CheckpointMismatch`."""
+        description = await self._mapping.source.describe()
+        self._observe.retention(description.retention)
+        known = await self._mapping.store.stream(self._mapping.id)
+        if known is None:
+            starts = {shard.id: first_checkpoint(await self._begin(shard)) for shard in await self._mapping.source.shards()}
+            known = (await self._mapping.store.enroll(self._mapping.id, description.id, starts)).stream
+        check_same_stream(known, description.id)
+        self._enrolled = True
+
+    async def _begin(self, shard: Shard) -> Start:
+        """Where a shard begins that exists when the mapping first reads."""
+        start = self._mapping.start
+        if self._enrolled:
+            start = self._resume()
+        return await self._mapping.source.boundary(shard.id) if start.type == "LATEST" else start
+
+    def _resume(self) -> Start:
+        """The store came back without what this process has written to it."""
+        match self._mapping.resume:
+            case "fail":
+                raise CheckpointMismatch(
+                    "the store has lost this mapping's checkpoints since this process wrote them. Restore the store, or set "
+                    "`resume: latest` or `resume: trim_horizon` on the mapping to say where to go on"
+                )
+            case "latest":
+                return Start(type="LATEST")
+            case "trim_horizon":
+                return Start(type="TRIM_HORIZON")
+
+    async def _spawn(self) -> bool:
+        """Starts what may be read and is not running here. True where somebody else holds a shard that we would read."""
+        listed = await self._mapping.source.shards()
+        states = await self._mapping.store.shards(self._mapping.id)
+        candidates = readable(listed, states)
+        self._count(listed, states, candidates)
+        wanted = [shard for shard in candidates if shard not in self._running]
+        free = [shard for shard in wanted if not held_by_other(states.get(shard), self._mapping.owner)]
+        for shard in free:
+            self._running.add(shard)
+            self._shards.create_task(self._run(shard), name=f"{self._mapping.work.mapping} {shard}")
+        return len(free) < len(wanted)
+
+    def _count(self, listed: tuple[Shard, ...], states: dict[ShardId, ShardState], candidates: tuple[ShardId, ...]) -> None:
+        finished = sum(1 for shard in listed if (state := states.get(shard.id)) is not None and state.finished)
+        waiting = len(listed) - finished - len(candidates)
+        self._observe.shards_waiting(waiting_for_parent=waiting, finished=finished)
+
+    async def _run(self, shard: ShardId) -> None:
+        """One shard, until it is finished or the drain is done; without its lease it is looked at again a little later."""
+        try:
+            finished = await supervise(shard, lambda: self._hold(shard), self._mapping.work, self._drain)
+            if not finished:
+                await self._drain.sleep(CONTENDED_RESCAN)
+        finally:
+            self._running.discard(shard)
+            self._look_again()
+
+    async def _hold(self, shard: ShardId) -> bool:
+        """Takes the lease and runs the shard. True where it is finished; False where the lease is not ours, or no longer."""
+        mapping = self._mapping
+        asked_at = mapping.work.clock.monotonic()
+        lease = await mapping.store.acquire(mapping.id, shard, mapping.owner, mapping.lease_ttl)
+        if lease is None:
+            return False
+        self._observe.lease("acquired", shard)
+        finished = False
+        try:
+            finished = await run_shard(await self._held(lease, asked_at), self._drain)
+        except* LeaseLost:
+            self._observe.lease("lost", shard)
+        return finished
+
+    async def _held(self, lease: Lease, asked_at: float) -> HeldShard:
+        mapping = self._mapping
+        start = start_from(await mapping.store.load(lease))
+        return HeldShard(
+            lease=lease,
+            ttl=mapping.lease_ttl,
+            asked_at=asked_at,
+            store=mapping.store,
+            reader=mapping.source.reader(lease.shard, start),
+            limits=mapping.limits,
+            budget=mapping.budget,
+            work=mapping.work_for(lease.shard),
+        )
+
+    def _look_again(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+
+def held_by_other(state: ShardState | None, owner: str) -> bool:
+    """Whether an unexpired lease of somebody else is on it."""
+    return state is not None and state.owner is not None and state.owner != owner
+
+
+def check_same_stream(known: StreamId, found: StreamId) -> None:
+    """Raises `CheckpointMismatch` unless the store's checkpoints belong to this stream as it is now."""
+    if known.arn != found.arn:
+        raise CheckpointMismatch(
+            f"the store's checkpoints of this mapping belong to {known.arn}, not to {found.arn}. Give the mapping another "
+            "name or `uuid` to begin anew, or point it back at its stream"
+        )
+    if abs(known.created_at - found.created_at) > SAME_INCARNATION:
+        raise CheckpointMismatch(
+            f"{found.arn} was deleted and made again since the store's checkpoints were written. Give the mapping another "
+            "name or `uuid` to begin in the new stream at its starting position"
+        )

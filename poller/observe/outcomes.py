@@ -1,0 +1,89 @@
+"""How batches and what was given up are named in labels and log lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from poller.core.model import Accepted, Failed, Partial, Refused, sequence_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poller.core.model import Attempt, Discard, DiscardReason, Outcome, Record
+
+DROP_REASON: dict[DiscardReason, str] = {"RecordAgeExceeded": "max_age", "RetryAttemptsExhausted": "max_retries"}
+
+
+def outcome_label(outcome: Outcome) -> str:
+    """The value of `outcome` of `poller_invocations_total`.
+
+    A function that reported failed items has run well: that is `partial`, whatever it reported.
+    """
+    match outcome:
+        case Accepted():
+            return "success"
+        case Partial() | Failed(kind="batch_item"):
+            return "partial"
+        case Failed(kind):
+            return kind
+        case Refused():
+            return _refused(outcome)
+    assert_never(outcome)
+
+
+def failed_events(attempt: Attempt, outcome: Outcome) -> tuple[str, int] | None:
+    """The value of `reason` of `poller_events_failed_total`, and how many events; None where all is well."""
+    match outcome:
+        case Accepted():
+            return None
+        case Partial(failed):
+            return "batch_item", len(failed)
+        case Failed(kind):
+            return kind, len(attempt.records)
+        case Refused():
+            return _refused(outcome), len(attempt.records)
+    assert_never(outcome)
+
+
+def outcome_fields(attempt: Attempt, outcome: Outcome) -> dict[str, object]:
+    """How it ended, for a log line: `outcome`, and of what is no success its `kind` and `error`."""
+    match outcome:
+        case Accepted():
+            return {"outcome": "success"}
+        case Partial(failed):
+            word, kind, error = "partial", "batch_item", f"{len(failed)} of {len(attempt.records)} records reported"
+        case Failed(kind, error):
+            word = "failed"
+        case Refused():
+            word, kind, error = "refused", _refused(outcome), outcome.detail
+        case _:
+            assert_never(outcome)
+    return {"outcome": word, "kind": kind, "error": error}
+
+
+def discard_fields(discard: Discard) -> dict[str, object]:
+    """What was given up and why, for a log line."""
+    return {
+        "reason": discard.reason,
+        "records": len(discard.records),
+        "invoke_count": discard.invoke_count,
+        "request_id": discard.attempt.request_id,
+        **sequence_fields(discard.records),
+    }
+
+
+def sequence_fields(records: Sequence[Record]) -> dict[str, object]:
+    """The first and the last record, by the source's own sequence numbers."""
+    return {
+        "first_sequence": sequence_number(records[0].position),
+        "last_sequence": sequence_number(records[-1].position),
+    }
+
+
+def oldest_arrival(records: Sequence[Record]) -> float:
+    """When the oldest of these arrived, Unix seconds. Order by time is nearly, but not quite, the order of a shard."""
+    return min(record.arrived_at for record in records)
+
+
+def _refused(outcome: Refused) -> str:
+    return "throttled" if outcome.reason == "throttled" else "invoke_error"

@@ -1,0 +1,169 @@
+"""One leased shard: reader, read-ahead, P lanes, checkpointer, and the keeper of the lease. They live and die together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.checkpointer import Checkpointer
+from poller.core.age import ReadMark, iterator_age
+from poller.errors import LeaseLost, Unavailable
+from poller.lane import run_lane
+from poller.readahead import ReadAhead
+from poller.retry import transport_wait
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from poller.core.model import Lease
+    from poller.drain import Drain
+    from poller.lane import Work
+    from poller.ports import ShardReader, Store
+    from poller.readahead import MemoryBudget, ReadAheadLimits
+
+TRUST = 0.9
+"""The part of its time for which a lease is trusted, counted from when its renewal was asked for."""
+
+RENEWALS = 3
+"""How often a lease is renewed in its time."""
+
+STALE_READS = 2.0
+"""Seconds without a successful read after which `behind` is history: two polls of an idle shard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldShard:
+    """A shard whose lease was just taken.
+
+    Attributes:
+        lease: ours, for `ttl` seconds counted from `asked_at` (steady clock).
+        work: what to do with its records.
+    """
+
+    lease: Lease
+    ttl: float
+    asked_at: float
+    store: Store
+    reader: ShardReader
+    limits: ReadAheadLimits
+    budget: MemoryBudget
+    work: Work
+
+
+async def run_shard(held: HeldShard, drain: Drain) -> bool:
+    """Until the shard is finished (True) or the drain is done (False). Raises a group with `LeaseLost` when the lease is gone.
+
+    A shard is finished when it ended, all of it is settled, durably, and nobody told us to stop. Only then may its children be
+    read.
+    """
+    work, store, lease = held.work, held.store, held.lease
+    checkpointer = Checkpointer(store, lease, work.observe, work.rng)
+    ahead = ReadAhead(held.limits, held.budget, checkpointer, drain)
+    reading = Reading(held, ahead)
+    work.observe.shard_opened(lease.shard, reading)
+    try:
+        async with asyncio.TaskGroup() as together:
+            helpers = [together.create_task(job) for job in (keep_lease(held), checkpointer.run(), reading.run(drain))]
+            async with asyncio.TaskGroup() as lanes:
+                for lane in ahead.lanes:
+                    lanes.create_task(run_lane(lane, work, drain))
+            await checkpointer.flush()
+            finished = reading.ended and ahead.progress.drained and not drain.started
+            await (store.finish(lease) if finished else store.release(lease))
+            for helper in helpers:
+                helper.cancel()
+    finally:
+        work.observe.shard_closed(lease.shard)
+        ahead.close()
+    work.observe.lease("released", lease.shard)
+    return finished
+
+
+class Reading:
+    """The reader of a shard, and what it knows for status and metrics (a `ShardProbe`).
+
+    Attributes:
+        ended: the last page of a closed shard has been read.
+    """
+
+    def __init__(self, held: HeldShard, ahead: ReadAhead) -> None:
+        self._held = held
+        self._ahead = ahead
+        self._mark: ReadMark | None = None
+        self._opened_at = held.work.clock.time()
+        self.ended = False
+
+    async def run(self, drain: Drain) -> None:
+        """Reads ahead until the shard ends or the drain starts. A failing source is tried again for ever, ever more slowly."""
+        failures = 0
+        while not (self.ended or drain.started):
+            await self._ahead.space()
+            if drain.started:
+                return
+            pause = await self._read()
+            failures = 0 if pause is not None else failures + 1
+            await drain.sleep(transport_wait(failures, self._held.work.rng) if pause is None else pause)
+
+    async def _read(self) -> float | None:
+        """One read. Returns the pause that the source asks for; None where it failed."""
+        work = self._held.work
+        started = work.clock.monotonic()
+        try:
+            page = await self._held.reader.read()
+        except Unavailable as error:
+            work.observe.poll_failed(error, seconds=work.clock.monotonic() - started)
+            return None
+        work.observe.polled(page.records, size=page.size, seconds=work.clock.monotonic() - started)
+        if page.repeated:
+            work.observe.redelivered(page.repeated)
+        self._mark = ReadMark(at=work.clock.time(), behind=page.behind or 0.0)
+        self._ahead.deal(page.records)
+        if page.ended:
+            self.ended = True
+            self._ahead.end()
+        return page.pause
+
+    @property
+    def iterator_age(self) -> float:
+        """Seconds; see `poller.core.age`."""
+        now = self._held.work.clock.time()
+        mark = self._mark or ReadMark(at=self._opened_at, behind=0.0)
+        return iterator_age(now, self._ahead.oldest, mark, STALE_READS)
+
+    @property
+    def behind(self) -> float | None:
+        """MillisBehindLatest of the last read, in seconds."""
+        return self._mark.behind if self._mark else None
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Payload bytes read and not settled."""
+        return self._ahead.bytes
+
+    @property
+    def state(self) -> Literal["open", "blocked"]:
+        """`blocked`: no record of the shard can go on."""
+        return "blocked" if self._ahead.blocked else "open"
+
+
+async def keep_lease(held: HeldShard) -> None:
+    """Renews until cancelled. Raises `LeaseLost` when the store refuses, or is silent for longer than our own clock allows."""
+    work, lease = held.work, held.lease
+    trusted_until = held.asked_at + held.ttl * TRUST
+    pause = held.ttl / RENEWALS
+    while True:
+        await asyncio.sleep(min(pause, max(0.0, trusted_until - work.clock.monotonic())))
+        asked_at = work.clock.monotonic()
+        if asked_at >= trusted_until:
+            raise LeaseLost(f"the store has not confirmed the lease of {lease.shard} in time")
+        try:
+            async with asyncio.timeout_at(trusted_until):
+                await held.store.renew(lease, held.ttl)
+        except TimeoutError:
+            continue  # trusted_until has passed: the next turn gives up
+        except Unavailable:
+            pause = held.ttl / RENEWALS / 10
+            continue
+        trusted_until = asked_at + held.ttl * TRUST
+        pause = held.ttl / RENEWALS

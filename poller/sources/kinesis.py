@@ -1,0 +1,196 @@
+"""Kinesis Data Streams: raw records to Lambda's event shape, and a reader that no expired iterator can lead astray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from poller.core.model import BEGINNING, Record, Shard, Start, position, sequence_number
+from poller.errors import IteratorExpired, Unavailable
+from poller.ports import Page
+
+if TYPE_CHECKING:
+    from poller.core.model import Position, ShardId
+    from poller.ports import Clock, KinesisApi, KinesisIterator, KinesisPage, KinesisRecord, StreamDescription
+    from poller.sources.pace import ReadPace
+
+READ_LIMIT: Final = 1_000
+"""Records of one GetRecords, whatever the batch size: larger answers cost more for each record."""
+
+BUSY_PAUSE: Final = 0.25
+IDLE_PAUSE: Final = 1.0
+"""Seconds to leave a shard alone after a read with records, and after one without. While it is behind there is no pause but the
+limit of five reads a second."""
+
+
+ITERATOR_LIFE: Final = 280.0
+"""Seconds for which an iterator is trusted; the service lets it live for 300."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- pure top half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KinesisShape:
+    """What every event of one mapping has in common.
+
+    Attributes:
+        stream_arn: `eventSourceARN`.
+        region: `awsRegion`.
+        role_arn: `invokeIdentityArn`: there is no role here, so it names the function.
+    """
+
+    stream_arn: str
+    region: str
+    role_arn: str
+
+
+class KinesisFormat:
+    """Makes Records: the event is encoded once, by joining, because all of its keys and most of its values are known.
+
+    The order of keys is Lambda's. `Data` is base64 and a sequence number digits, so neither needs escaping.
+    """
+
+    def __init__(self, shape: KinesisShape, shard: ShardId) -> None:
+        name = _text(shard)
+        self._before = '{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
+        self._event = '},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"' + name[1:-1] + ":"
+        self._after = (
+            '","eventName":"aws:kinesis:record","invokeIdentityArn":'
+            + _text(shape.role_arn)
+            + ',"awsRegion":'
+            + _text(shape.region)
+            + ',"eventSourceARN":'
+            + _text(shape.stream_arn)
+            + "}"
+        )
+
+    def record(self, raw: KinesisRecord, received_at: float) -> Record:
+        """A raw record in the shape that a function sees. `received_at` is in Unix seconds."""
+        sequence = raw["SequenceNumber"]
+        arrived_at = raw["ApproximateArrivalTimestamp"]
+        key = raw.get("PartitionKey", "")
+        encryption = raw.get("EncryptionType", "NONE")
+        payload = (
+            f'{self._before}{_text(key)},"sequenceNumber":"{sequence}","data":"{raw["Data"]}",'
+            f'"approximateArrivalTimestamp":{arrived_at!r}'
+            f"{_encryption(encryption)}{self._event}{sequence}{self._after}"
+        )
+        return Record(
+            id=sequence,
+            position=position(sequence),
+            arrived_at=arrived_at,
+            payload=payload.encode(),
+            group=key,
+            received_at=received_at,
+        )
+
+
+def _text(value: str) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _encryption(kind: str) -> str:
+    return "" if kind == "NONE" else f',"encryptionType":{_text(kind)}'
+
+
+def pause_after(count: int, behind: float) -> float:
+    """Seconds to leave a shard alone after a read of so many records that ended so many seconds behind the tip."""
+    if count and behind > 0:
+        return 0.0
+    return BUSY_PAUSE if count else IDLE_PAUSE
+
+
+# --------------------------------------------------------------------------------------------------------------------- IO half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KinesisSource:
+    """A `StreamSource` over one stream.
+
+    Attributes:
+        pace: the limit of reads per shard, shared by all mappings of the process.
+        latest: iterators made at a LATEST boundary, used by the first reader of the shard: exact, while they last.
+    """
+
+    api: KinesisApi
+    shape: KinesisShape
+    pace: ReadPace
+    clock: Clock
+    latest: dict[ShardId, KinesisIterator] = field(default_factory=dict)
+
+    async def describe(self) -> StreamDescription:
+        """See `StreamSource.describe`."""
+        return await self.api.describe_stream(self.shape.stream_arn)
+
+    async def shards(self) -> tuple[Shard, ...]:
+        """See `StreamSource.shards`."""
+        listed = await self.api.list_shards(self.shape.stream_arn)
+        return tuple(Shard(id=shard.id, parents=shard.parents) for shard in listed)
+
+    async def boundary(self, shard: ShardId) -> Start:
+        """See `StreamSource.boundary`: the iterator is kept for this process, its time for a later one."""
+        grant = self.latest[shard] = await self.api.get_shard_iterator(self.shape.stream_arn, shard, "LATEST")
+        return Start(type="LATEST", timestamp=grant.server_time)
+
+    def reader(self, shard: ShardId, start: Start) -> KinesisReader:
+        """See `StreamSource.reader`."""
+        return KinesisReader(self, shard, start)
+
+
+class KinesisReader:
+    """A `ShardReader`. An expired iterator is replaced by one after the last record that this reader *read*."""
+
+    def __init__(self, source: KinesisSource, shard: ShardId, start: Start) -> None:
+        self._source = source
+        self._shard = shard
+        self._start = start
+        self._format = KinesisFormat(source.shape, shard)
+        self._last: Position = start.position
+        first = source.latest.pop(shard, None) if start.type == "LATEST" else None
+        self._iterator: str | None = first.iterator if first is not None else None
+        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
+
+    async def read(self) -> Page:
+        """See `ShardReader.read`."""
+        arn, source = self._source.shape.stream_arn, self._source
+        if self._iterator is None or source.clock.monotonic() >= self._expires_at:
+            self._iterator = await self._new_iterator()
+        await source.pace.turn(arn, self._shard)
+        try:
+            answer = await source.api.get_records(arn, self._iterator, READ_LIMIT)
+        except IteratorExpired as error:
+            self._iterator = None
+            raise Unavailable("GetRecords", "expired_iterator", str(error)) from error
+        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
+        self._iterator = answer.next_iterator
+        return self._page(answer)
+
+    def _page(self, answer: KinesisPage) -> Page:
+        now = self._source.clock.time()
+        make = self._format.record
+        read = [make(raw, now) for raw in answer.records]
+        records = tuple(read if not read or read[0].position > self._last else [r for r in read if r.position > self._last])
+        if records:
+            self._last = records[-1].position
+        return Page(
+            records=records,
+            repeated=len(read) - len(records),
+            ended=answer.next_iterator is None,
+            behind=answer.behind,
+            size=sum([len(raw["Data"]) for raw in answer.records]) * 3 // 4,
+            pause=pause_after(len(read), answer.behind),
+        )
+
+    async def _new_iterator(self) -> str:
+        arn, api = self._source.shape.stream_arn, self._source.api
+        if self._last != BEGINNING:
+            sequence = sequence_number(self._last)
+            grant = await api.get_shard_iterator(arn, self._shard, "AFTER_SEQUENCE_NUMBER", sequence_number=sequence)
+        elif self._start.timestamp is not None:
+            grant = await api.get_shard_iterator(arn, self._shard, "AT_TIMESTAMP", timestamp=self._start.timestamp)
+        else:
+            grant = await api.get_shard_iterator(arn, self._shard, "TRIM_HORIZON")
+        return grant.iterator

@@ -1,0 +1,302 @@
+"""Doubles of the ports that have none in the package, troubles to order, and a stage on which the shell plays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from random import Random
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
+
+import orjson
+
+from poller.core.batching import BatchLimits
+from poller.core.model import Errored, MappingId, Returned, ShardId, Slice
+from poller.core.policy import StreamPolicy
+from poller.core.report import StreamFacts, stream_report
+from poller.drain import Drain
+from poller.function import Function, Permits
+from poller.lane import Work
+from poller.observe.function import FunctionObserver
+from poller.observe.mapping import MappingObserver
+from poller.observe.metrics import Metrics
+from support.observing import ORDERS, scrape
+from support.virtual import VirtualClock, run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from poller.core.model import Answer, Attempt, Invocation, Record, Release
+    from poller.core.policy import Policy
+    from poller.ports import Destination
+
+P = ParamSpec("P")
+
+MAPPING = MappingId("5b1f2f3e-0000-4000-8000-000000000001")
+SHARD = ShardId("shardId-000000000000")
+STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
+FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:handle"
+FACTS = StreamFacts(mapping=MAPPING, stream_arn=STREAM_ARN, function_arn=FUNCTION_ARN)
+
+RAISES = Errored("function_error", b'{"errorType":"ValueError","errorMessage":"no"}')
+ACCEPTS = Returned(b"null")
+
+
+def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Makes an `async def` test one that runs on a virtual loop of its own."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_virtually(test(*args, **kwargs))
+
+    return run
+
+
+# ------------------------------------------------------------------------------------------------------------------- executors
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One invocation.
+
+    Attributes:
+        number: counts from 1.
+        began: by the loop's clock, as is `ended`, which is None while it runs.
+        cancelled: it was cut off.
+    """
+
+    number: int
+    invocation: Invocation
+    began: float
+    ended: float | None = None
+    cancelled: bool = False
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """`Records` of the event."""
+        records: list[dict[str, Any]] = orjson.loads(self.invocation.event)["Records"]
+        return records
+
+
+class ScriptedExecutor:
+    """An `Executor` whose function is a script: what it answers to each call, and how many seconds it takes.
+
+    Attributes:
+        calls: every invocation, in the order in which they began.
+        running: how many are at work now.
+        most: how many ever were at work at the same time.
+        entered: whether it is inside its context.
+    """
+
+    def __init__(
+        self, script: Callable[[Call], Answer] = lambda _: ACCEPTS, *, seconds: float | Callable[[Call], float] = 0.0
+    ) -> None:
+        self.script = script
+        self.seconds = seconds
+        self.calls: list[Call] = []
+        self.running = 0
+        self.most = 0
+        self.entered = False
+
+    async def __aenter__(self) -> Self:
+        self.entered = True
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.entered = False
+
+    async def invoke(self, invocation: Invocation) -> Answer:
+        """See `Executor.invoke`."""
+        loop = asyncio.get_running_loop()
+        call = Call(number=len(self.calls) + 1, invocation=invocation, began=loop.time())
+        self.calls.append(call)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self._work(call)
+            return self.script(call)
+        except asyncio.CancelledError:
+            call.cancelled = True
+            raise
+        finally:
+            call.ended = loop.time()
+            self.running -= 1
+
+    async def _work(self, call: Call) -> None:
+        seconds = self.seconds(call) if callable(self.seconds) else self.seconds
+        if seconds > 0:  # a function that takes no time does not let others run, as a trivial coroutine does not
+            await asyncio.sleep(seconds)
+
+
+def in_turn(*answers: Answer, then: Answer = ACCEPTS) -> Callable[[Call], Answer]:
+    """A script: these answers one after the other, and `then` for ever."""
+    return lambda call: answers[call.number - 1] if call.number <= len(answers) else then
+
+
+def reports(*ids: str) -> Answer:
+    """The function's answer that reports these records."""
+    return Returned(orjson.dumps({"batchItemFailures": [{"itemIdentifier": one} for one in ids]}))
+
+
+# ----------------------------------------------------------------------------------------------------------------------- lanes
+
+
+class ListLane:
+    """A `Lane` that hands out what it is given, and keeps what comes back.
+
+    Attributes:
+        journal: what happened, in order: (`read` | `settle` | `release`, ids). Shared with others, it shows the order of effects.
+        waits: every attempt that its worker waited with.
+    """
+
+    def __init__(self, drain: Drain, journal: list[tuple[str, tuple[str, ...]]] | None = None) -> None:
+        self.journal = [] if journal is None else journal
+        self.waits: list[Attempt] = []
+        self._drain = drain
+        self._inbox: list[Record] = []
+        self._ended = False
+        self._arrival: asyncio.Future[None] | None = None
+
+    def put(self, records: Sequence[Record], *, end: bool = False) -> None:
+        """Something to read; with `end` it was the last."""
+        self._inbox.extend(records)
+        self._ended = self._ended or end
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def read(self, limit: int, wait: float | None) -> Slice:
+        """See `Lane.read`."""
+        if not (self._inbox or self._ended):
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._drain.wait(self._arrival, wait)
+        records, self._inbox = tuple(self._inbox[:limit]), self._inbox[limit:]
+        self._tell("read", records)
+        return Slice(records=records, more=bool(self._inbox), ended=self._ended and not self._inbox)
+
+    async def settle(self, records: Sequence[Record]) -> None:
+        """See `Lane.settle`."""
+        self._tell("settle", records)
+
+    async def release(self, release: Release) -> None:
+        """See `Lane.release`."""
+        self._tell("release", release.records)
+
+    def waiting(self, attempt: Attempt | None) -> None:
+        """See `Lane.waiting`."""
+        if attempt is not None:
+            self.waits.append(attempt)
+
+    def all(self, what: str) -> list[str]:
+        """Ids of everything that was read, settled or released, in order."""
+        return [one for entry, ids in self.journal if entry == what for one in ids]
+
+    def _tell(self, what: str, records: Sequence[Record]) -> None:
+        if records:
+            self.journal.append((what, tuple(record.id for record in records)))
+
+
+# -------------------------------------------------------------------------------------------------------------------- troubles
+
+
+class Trouble:
+    """Faults of a connection to the memory store or an Api in memory, to order. Operations are named as their service does.
+
+    Attributes:
+        calls: when each operation was called, by the loop's clock.
+    """
+
+    def __init__(self) -> None:
+        self.calls: defaultdict[str, list[float]] = defaultdict(list)
+        self._refused: dict[str, Exception] = {}
+        self._lost: dict[str, Exception] = {}
+        self._slow: dict[str, float] = {}
+
+    def refuse(self, error: Exception, *operations: str) -> None:
+        """These have no effect and raise, until `heal`."""
+        self._refused |= dict.fromkeys(operations, error)
+
+    def lose(self, error: Exception, *operations: str) -> None:
+        """These have their effect and raise, until `heal`."""
+        self._lost |= dict.fromkeys(operations, error)
+
+    def slow(self, seconds: float, *operations: str) -> None:
+        """These take so long before they have their effect, until `heal`."""
+        self._slow |= dict.fromkeys(operations, seconds)
+
+    def heal(self) -> None:
+        """Everything works again."""
+        for ordered in (self._refused, self._lost, self._slow):
+            ordered.clear()
+
+    async def before(self, operation: str) -> None:
+        """See `Faults.before`."""
+        self.calls[operation].append(asyncio.get_running_loop().time())
+        if operation in self._slow:
+            await asyncio.sleep(self._slow[operation])
+        if operation in self._refused:
+            raise self._refused[operation]
+
+    async def after(self, operation: str) -> None:
+        """See `Faults.after`."""
+        if operation in self._lost:
+            raise self._lost[operation]
+
+
+# ----------------------------------------------------------------------------------------------------------------------- stage
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """What one process needs to run lanes, shards and a mapping, less the ends that a test is about.
+
+    Attributes:
+        concurrency: of the function, and of the process.
+    """
+
+    executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
+    concurrency: int = 10
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    rng: Random = field(default_factory=lambda: Random(1))
+    metrics: Metrics = field(default_factory=Metrics)
+    drain: Drain = field(default_factory=Drain)
+
+    def __post_init__(self) -> None:
+        self.permits = Permits({"handle": self.concurrency}, self.concurrency)
+        self.observe = MappingObserver(self.metrics, ORDERS, self.clock)
+        self.function = Function(
+            name="handle",
+            timeout=30.0,
+            executor=self.executor,
+            permits=self.permits,
+            clock=self.clock,
+            observe=FunctionObserver(self.metrics, "handle"),
+        )
+
+    def work(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: BatchLimits | None = None,
+        partial_answers: bool = False,
+        destination: Destination | None = None,
+    ) -> Work:
+        """What is to be done with the records of SHARD."""
+        return Work(
+            mapping=ORDERS.name,
+            place=SHARD,
+            limits=limits or BatchLimits(count=10),
+            report_batch_item_failures=partial_answers,
+            policy=policy or StreamPolicy(),
+            function=self.function,
+            function_arn=FUNCTION_ARN,
+            destination=destination,
+            report=partial(stream_report, FACTS, SHARD),
+            observe=self.observe,
+            clock=self.clock,
+            rng=self.rng,
+        )
+
+    def count(self, name: str, **labels: str) -> float | None:
+        """The value of one of the mapping's metrics, less the prefix of its name."""
+        return scrape(self.metrics).value(f"poller_{name}", mapping=ORDERS.name, **labels)
