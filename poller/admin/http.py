@@ -78,6 +78,7 @@ class AdminServer:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._listener.close()
+        self._connections.pre_shutdown()  # ends what is idle at once; the rest has a moment to finish
         await self._connections.shutdown(SHUTDOWN_SECONDS)
         await self._listener.wait_closed()
         self._renderer.shutdown(wait=False)

@@ -19,6 +19,7 @@ BEGINNING = Position("")
 
 SEQUENCE_DIGITS = 60
 SUB_SEQUENCE_DIGITS = 10
+WHOLE = "0" * SUB_SEQUENCE_DIGITS
 
 Trigger = Literal["count", "bytes", "window", "age", "end"]
 """What closed a batch."""
@@ -40,7 +41,7 @@ def position(sequence: str, sub_sequence: int = 0) -> Position:
 
     Inner records of one aggregate share a sequence number; the sub-sequence keeps them apart.
     """
-    return Position(sequence.zfill(SEQUENCE_DIGITS) + str(sub_sequence).zfill(SUB_SEQUENCE_DIGITS))
+    return Position(sequence.zfill(SEQUENCE_DIGITS) + (str(sub_sequence).zfill(SUB_SEQUENCE_DIGITS) if sub_sequence else WHOLE))
 
 
 def sequence_number(at: Position) -> str:

@@ -105,7 +105,7 @@ def backoff(failures: int) -> float:
 
 
 def _refused(attempt: Attempt, outcome: Refused) -> Decision:
-    wait = backoff(attempt.refusals) if outcome.retry_after is None else outcome.retry_after
+    wait = outcome.retry_after or backoff(attempt.refusals)  # "after 0 seconds" must not become a hot loop
     return Decision(again=(replace(attempt, refusals=attempt.refusals + 1),), wait=wait)
 
 

@@ -14,8 +14,6 @@ from poller.observe.catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poller.observe.logs import Logger
     from poller.observe.metrics import Series
 
@@ -82,20 +80,20 @@ class ShardGauges:
     def _spread(self) -> None:
         self._drop(ALL)
         for shard, probe in self._probes.items():
-            self._set(shard, [probe])
+            self._set(shard, probe.iterator_age, probe.behind)
 
     def _collapse(self) -> None:
         for shard in self._probes:
             self._drop(shard)
-        self._set(ALL, self._probes.values())
+        probes = self._probes.values()
+        behind = max((probe.behind for probe in probes if probe.behind is not None), default=None)
+        self._set(ALL, max(probe.iterator_age for probe in probes), behind)
         if not self._told:
             self._told = True
-            self._log.info("shard_series_collapsed", shards=len(self._probes), limit=MOST_SHARDS)
+            self._log.info("shard_series_collapsed", shards=len(probes), limit=MOST_SHARDS)
 
-    def _set(self, shard: str, probes: Iterable[ShardProbe]) -> None:
-        """The maximum over these, under one name."""
-        self._series.get(ITERATOR_AGE, self._mapping, shard).set(max(probe.iterator_age for probe in probes))
-        behind = max((probe.behind for probe in probes if probe.behind is not None), default=None)
+    def _set(self, shard: str, age: float, behind: float | None) -> None:
+        self._series.get(ITERATOR_AGE, self._mapping, shard).set(age)
         if behind is None:
             self._series.drop(SOURCE_BEHIND, self._mapping, shard)
         else:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from poller.observe.mapping import MappingFacts
+from poller.core.model import Attempt, Discard, DiscardReason, Errored
+from poller.observe.mapping import MappingFacts, MappingObserver
+from poller.observe.metrics import Metrics
+from support.build import attempt, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, MutableMapping
 
     from prometheus_client import Metric
 
-    from poller.observe.metrics import Metrics
+    from poller.core.model import Answer, Outcome
 
 ORDERS = MappingFacts(name="orders", source_type="kinesis", source="orders-stream", function="handle", destination="sqs")
+
+SHARD = "shardId-000000000000"
+FUNCTION_ERROR = Errored("function_error", b"{}")
 
 
 @dataclass(slots=True)
@@ -73,3 +79,34 @@ def scrape(metrics: Metrics) -> Page:
     """What a scrape would see now."""
     metrics.snapshot()
     return classic(metrics.render().decode())
+
+
+class Bench:
+    """A mapping under observation, its clock, its log, its page."""
+
+    def __init__(self, facts: MappingFacts = ORDERS) -> None:
+        self.clock = HandClock()
+        self.metrics = Metrics()
+        self.mapping = MappingObserver(self.metrics, facts, self.clock)
+        self.log: list[MutableMapping[str, Any]] = []
+
+    @property
+    def page(self) -> Page:
+        return scrape(self.metrics)
+
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.page.value(f"poller_{name}", mapping="orders", **labels)
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        return [{key: value for key, value in line.items() if key != "event"} for line in self.log if line["event"] == event]
+
+    def run(self, answer: Answer, outcome: Outcome, of: Attempt | None = None, seconds: float = 0.25) -> None:
+        """One invocation from beginning to end."""
+        of = of or Attempt(records=records(1, 2, 3, arrived_at=self.clock.now - 10), request_id="r1")
+        self.mapping.invoking(of, SHARD, self.clock.now)
+        self.clock.now += seconds
+        self.mapping.answered(of, SHARD, answer, outcome, seconds)
+
+
+def given_up(reason: DiscardReason = "RetryAttemptsExhausted") -> Discard:
+    return Discard(records=records(7, 8), reason=reason, attempt=attempt(7, 8, request_id="r1"), invoke_count=4)

@@ -106,7 +106,7 @@ def copied(folder: Path) -> Path:
 def run_tests(tests: Sequence[str], copy: Path, *, timeout: float = TIMEOUT) -> Run:
     """Runs tests of this repository against a copy of the package; the same examples each time, nothing left behind."""
     failures = copy / "failed.json"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     own = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / "hypothesis")}
     done = subprocess.run(
         [sys.executable, "-P", __file__, str(copy), str(failures), *tests],

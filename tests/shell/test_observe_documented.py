@@ -1,0 +1,119 @@
+"""docs/logs.md says what is logged, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+from support.logged import lines
+from support.metrics_doc import DOCUMENT
+from support.observing import FUNCTION_ERROR, SHARD, Bench, FakeShard, given_up, scrape
+
+import poller
+from poller.core.model import Accepted, Failed, Partial, Refused
+from poller.errors import LeaseLost, Unavailable
+from poller.observe.function import FunctionObserver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    with capture_logs() as log:
+        bench.log = log
+        yield bench
+
+
+def tell_everything(bench: Bench) -> None:
+    """Every method that logs, and the ways in which its line varies."""
+    for outcome in (Accepted(), Failed("timeout", "x"), Partial(frozenset({"1"})), Refused("throttled", detail="x")):
+        bench.run(FUNCTION_ERROR, outcome)
+    bench.mapping.delivered(given_up(), SHARD)
+    bench.mapping.dropped(given_up(), SHARD)
+    for _ in range(3):
+        bench.mapping.undeliverable(Unavailable("SendMessage", "timeout"))
+        bench.mapping.poll_failed(Unavailable("GetRecords", "timeout"), seconds=0)
+        bench.mapping.failing("mapping", LeaseLost("gone"))
+        bench.clock.now += 20
+    bench.mapping.lease("acquired", SHARD)
+    bench.mapping.lease("lost", SHARD)
+    bench.mapping.trimmed(SHARD)
+    bench.mapping.state("Creating")
+    bench.mapping.crashed("shard a", ValueError("x"))
+    for number in range(101):
+        bench.mapping.shard_opened(str(number), FakeShard())
+    scrape(bench.metrics)
+    function = FunctionObserver(bench.metrics, "handle")
+    function.output("hello", stream="stdout", request_id="r1")
+    function.initialised(0.1)
+    function.ended("oom")
+    function.ended("reload")
+
+
+def documented() -> dict[str, tuple[set[str], set[str], set[str]]]:
+    """Of every event in docs/logs.md its levels, its fields, and those that may be missing."""
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \| ([\w, ()]*) \|", (DOCUMENT.parent / "logs.md").read_text(), re.MULTILINE)
+    found = {}
+    for event, levels, fields in rows:
+        optional = {name for group in re.findall(r"\((.*?)\)", fields) for name in re.findall(r"\w+", group)}
+        found[event] = (set(levels.split(", ")), set(re.findall(r"\w+", fields)), optional)
+    return found
+
+
+def test_every_line_has_the_level_and_the_fields_that_the_documentation_says(bench: Bench) -> None:
+    tell_everything(bench)
+    page = documented()
+    seen: dict[str, tuple[set[str], set[str]]] = {}
+    for line in bench.log:
+        fields = {"exception" if key == "exc_info" else key for key in line} - {"event", "log_level", "mapping", "function"}
+        levels, known, optional = page[line["event"]]
+        assert known - optional <= fields <= known, line
+        assert line["log_level"] in levels
+        all_levels, all_fields = seen.setdefault(line["event"], (set(), set()))
+        all_levels.add(line["log_level"])
+        all_fields |= fields
+    for event, (levels, fields) in seen.items():
+        assert (levels, fields) == page[event][:2], f"documented for {event}, never seen"
+    assert len(seen) == 15
+
+
+def logged_events() -> set[str]:
+    """The names of all events that the source logs."""
+    found: set[str] = set()
+    for path in Path(poller.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _is_logging(node.func):
+                found.update(one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+    return found
+
+
+def _is_logging(function: ast.expr) -> bool:
+    """`log.info`, `self._log.info`, `logger().error`, a bound `log`."""
+    text = ast.unparse(function)
+    return re.search(r"(\blog|_log|logger\(\))(\.(debug|info|warning|error|critical|log))?$", text) is not None
+
+
+def test_every_event_that_is_logged_is_documented_and_no_other() -> None:
+    page = (DOCUMENT.parent / "logs.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \| (?:debug|info|warning|error)", page, re.MULTILINE))
+    assert logged_events() == documented
+
+
+def test_the_samples_in_the_documentation_are_lines_that_we_write() -> None:
+    page = (DOCUMENT.parent / "logs.md").read_text(encoding="utf-8")
+    samples = [orjson.loads(line) for line in page.splitlines() if line.startswith('{"timestamp"')]
+    assert len(samples) >= 3
+    program = 'configure("info")\n'
+    for sample in samples:
+        fields = {key: value for key, value in sample.items() if key not in {"timestamp", "level", "event"}}
+        program += f"logger().{sample['level']}({sample['event']!r}, **{fields!r})\n"
+    written = lines(program)
+    assert [list(line) for line in written] == [list(sample) for sample in samples]
+    assert [line | {"timestamp": ""} for line in written] == [sample | {"timestamp": ""} for sample in samples]
