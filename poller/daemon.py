@@ -17,7 +17,7 @@ from poller.clock import SystemClock
 from poller.compose import Parts, World, make_functions, make_mapping
 from poller.drain import Drain
 from poller.mapping import run_mapping
-from poller.observe.logs import logger
+from poller.observe.logs import configure, logger
 from poller.observe.loop import sample_lag
 from poller.observe.metrics import Metrics
 from poller.observe.store import ObservedStore
@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 READ_AHEAD_BYTES = 256 * 1024 * 1024
 """Payload bytes that all shards of the process may hold together."""
 
+LOG_FORMATS = {"auto": None, "json": True, "console": False}
+
+SAME_SIGNAL = 0.2
+"""Seconds in which a second signal counts as the first: `timeout`, shells and supervisors signal the group as well."""
+
 log = logger()
 
 
 def run(config: Config) -> int:
     """Runs the daemon until it has drained; returns the exit code. Raises `ConfigError` for what only the world could tell."""
+    configure(config.log.level, json=LOG_FORMATS[config.log.format])
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(main(config))
@@ -109,14 +115,16 @@ def told_by_store(health: Health, problem: str | None) -> None:
 def draining_signals(start: Callable[[], None]) -> Iterator[None]:
     """SIGTERM or SIGINT drains; a second one ends the process at once (workers die with it), with the signal's exit code."""
     loop = asyncio.get_running_loop()
-    seen: list[int] = []
+    first: float | None = None
 
     def received(number: int) -> None:
-        if seen:
+        nonlocal first
+        if first is None:
+            first = loop.time()
+            start()
+        elif loop.time() - first > SAME_SIGNAL:
             log.warning("stopped_at_once", signal=signal.Signals(number).name)
             os._exit(128 + number)
-        seen.append(number)
-        start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received, number)

@@ -18,7 +18,7 @@ class Drain:
 
     def __init__(self) -> None:
         self.started = False
-        self._waiters: set[Future[bool]] = set()
+        self._waiters: dict[Future[bool], None] = {}  # no set: they wake in the order in which they came
 
     def start(self) -> None:
         """Start nothing new from now on. Starting twice is the same as once."""
@@ -32,7 +32,7 @@ class Drain:
             return False
         loop = asyncio.get_running_loop()
         waiter: Future[bool] = loop.create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         timer = None if seconds is None else loop.call_later(seconds, _finish, waiter, False)  # noqa: FBT003  call_later takes no keywords
 
         def came(_: Future[None]) -> None:
@@ -43,7 +43,7 @@ class Drain:
         try:
             return await waiter
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
             if timer is not None:
                 timer.cancel()
             if wanted is not None:

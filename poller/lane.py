@@ -13,6 +13,7 @@ settle and release.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -95,6 +96,7 @@ async def work_off(batch: Batch, lane: Lane, work: Work, drain: Drain) -> None:
     while todo and not drain.started:
         decision = await step(todo.popleft(), lane, work, drain)
         todo.extendleft(reversed(decision.again))
+        await asyncio.sleep(0)  # a function that answers without waiting must not keep the loop from everybody else
         if decision.wait and decision.again:
             lane.waiting(decision.again[0])
             await drain.sleep(jittered(decision.wait, work.rng))
@@ -150,7 +152,7 @@ async def carry_out(decision: Decision, lane: Lane, work: Work, drain: Drain) ->
 async def delivered(discard: Discard, work: Work, drain: Drain) -> bool:
     """Tells the destination, for as long as it takes; False where the drain came first: then the records are not settled."""
     if work.destination is None:
-        work.observe.dropped(discard)
+        work.observe.dropped(discard, work.place)
         return True
     report = work.report(discard, work.clock.time())
 
@@ -169,7 +171,7 @@ async def delivered(discard: Discard, work: Work, drain: Drain) -> bool:
         await persistent(work.destination.send, report)
     except RetryError:
         return False
-    work.observe.delivered(discard)
+    work.observe.delivered(discard, work.place)
     return True
 
 

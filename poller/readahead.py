@@ -45,7 +45,7 @@ class MemoryBudget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self._waiting: set[ReadAhead] = set()
+        self._waiting: dict[ReadAhead, None] = {}  # no set: who waits longest looks first
 
     def take(self, size: int) -> None:
         """These bytes are held from now on."""
@@ -55,13 +55,13 @@ class MemoryBudget:
         """These bytes are free; who waits looks again."""
         self.used -= size
         if self.used < self.limit and self._waiting:
-            waiting, self._waiting = self._waiting, set()
+            waiting, self._waiting = self._waiting, {}
             for ahead in waiting:
                 ahead.look_again()
 
     def wake(self, ahead: ReadAhead) -> None:
         """Call `ahead.look_again` once when there is room."""
-        self._waiting.add(ahead)
+        self._waiting[ahead] = None
 
 
 class ReadAhead:

@@ -116,6 +116,7 @@ class AwsClients:
     def _session(self, profile: str | None) -> Sdk:
         if profile not in self._sessions:
             session: Sdk = AioSession(profile=profile)
+            session.user_agent_extra = ""  # or botocore's name would follow ours
             session.register_component("response_parser_factory", LeanParserFactory())
             self._sessions[profile] = session
         return self._sessions[profile]

@@ -149,7 +149,7 @@ class MemoryStreams:
             offset = shard.at_time(float(at))
         else:
             offset = shard.after_sequence(int(at or 0))
-        return KinesisIterator(iterator=_token(stream, shard, offset, now), server_time=now)
+        return KinesisIterator(iterator=_token(stream, shard, offset, now), server_time=float(int(now)))  # as HTTP tells it
 
     def records(self, arn: str, iterator: str, limit: int) -> KinesisPage:
         """GetRecords."""

@@ -47,8 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(command(arguments))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(_explained(error), file=sys.stderr)
         return EX_CONFIG
+
+
+def _explained(error: ConfigError) -> str:
+    """The message; after several problems their number, since the first have scrolled away."""
+    from poller.config import InvalidConfig  # noqa: PLC0415  (help must not wait for pydantic)
+
+    if not isinstance(error, InvalidConfig):
+        return f"poller: error: {error}"
+    return str(error) if len(error.problems) == 1 else f"{error}\n{len(error.problems)} errors"
 
 
 def _parser() -> argparse.ArgumentParser:

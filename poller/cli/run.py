@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poller.cli.arguments import config_path
 from poller.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, required=True, help="a file, or a folder of *.yaml files")
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", type=config_path, required=True, help="a file, or a folder of *.yaml files"
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="instead of log.level in the file")
     parser.add_argument("--log-format", choices=("auto", "json", "console"), help="instead of log.format in the file")
     parser.set_defaults(command=_run)

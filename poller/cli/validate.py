@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poller.cli.arguments import config_path
 from poller.cli.exits import EX_OK
 from poller.clock import SystemClock
 
@@ -38,7 +38,7 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a file, or a folder of *.yaml files")
+    parser.add_argument("file", metavar="FILE", type=config_path, help="a file, or a folder of *.yaml files")
     parser.set_defaults(command=_validate)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
@@ -13,7 +12,10 @@ from poller.config.fields import FolderPath, Handler, Interpreter, Seconds, Vari
 from poller.config.machine import this_machine
 from poller.config.problem import quote
 from poller.config.section import LambdaSection, given_value
-from poller.config.wording import fault, guess, must, sentence
+from poller.config.wording import Fault, fault, guess, must, says
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
 
 EXECUTORS = ("process", "inline")
 EXECUTORS_TO_COME = ("http", "lambda")
@@ -38,7 +40,7 @@ def _runtime(text: object) -> object:
     if text.startswith("python"):
         raise must('must be python: the version follows from the interpreter, "python: /usr/bin/python3.12"')
     if text.startswith(("nodejs", "provided", "java", "dotnet", "ruby", "go")):
-        raise must(f"{quote(text)} is not supported yet: use python")
+        raise says(f"runtime {quote(text)} is not supported yet: use python")
     return text
 
 
@@ -114,11 +116,6 @@ class ProcessFunctionConfig(BaseFunction):
     )
 
     @property
-    def interpreter(self) -> str:
-        """The Python that runs the handler."""
-        return self.python or sys.executable
-
-    @property
     def concurrency(self) -> int:
         """Invocations at the same time: as configured, or what this machine can carry."""
         return self.maximum_concurrency or this_machine().workers(self.memory_size)
@@ -153,32 +150,33 @@ def _by_executor(
 ) -> ProcessFunctionConfig | InlineFunctionConfig:
     """Checks the discriminator in words of our own, and takes it out of the paths of errors."""
     if isinstance(given, Mapping) and given.get("executor") not in EXECUTORS:
-        missing = "executor" not in given
-        text = 'missing key "executor", for example executor: process' if missing else _not_an_executor(given["executor"])
-        raise ValidationError.from_exception_data(
-            "function", [fault(("executor",), text, at="parent" if missing else "value")], hide_input=True
-        )
+        raise ValidationError.from_exception_data("function", [_no_executor(given)], hide_input=True)
     try:
         return handler(given)
     except ValidationError as error:
         raise _without_tag(error) from None
 
 
-def _without_tag(error: ValidationError) -> ValidationError:
-    faults = []
-    for each in error.errors():
-        if "sentence" not in each.get("ctx", {}):
-            raise must("must be a mapping (key: value)")
-        text, at, see = sentence(each)
-        faults.append(fault(each["loc"][1:], text, at=at, see=see))
-    return ValidationError.from_exception_data("function", faults, hide_input=True)
-
-
-def _not_an_executor(value: object) -> str:
+def _no_executor(given: Mapping[str, object]) -> InitErrorDetails:
+    """Without an executor nobody knows which other keys are right: this is the only error of the function."""
+    value = given.get("executor")
     if value in EXECUTORS_TO_COME:
-        return f'"executor" {quote(value)} is not supported yet: use process or inline'
-    hint = guess(value, (*EXECUTORS, *EXECUTORS_TO_COME))
-    return f'"executor" must be process or inline (plug-ins are not supported yet){hint}'
+        return fault(("executor",), f"executor {quote(value)} is not supported yet: use process or inline")
+    if value is not None:
+        hint = guess(value, (*EXECUTORS, *EXECUTORS_TO_COME))
+        return fault(("executor",), f'"executor" must be process or inline (plug-ins are not supported yet){hint}')
+    for key in given:
+        if hint := guess(key, ("executor",)) if key != "executor" else "":
+            return fault((key,), f"unknown key {quote(key)}{hint}", at="key")
+    return fault(("executor",), 'missing key "executor", for example executor: process', at="parent")
+
+
+def _without_tag(error: ValidationError) -> ValidationError:
+    faults = [Fault.of(each) for each in error.errors(include_url=False)]
+    if None in faults:
+        raise must("must be a mapping (key: value)")
+    inner = [known.below(1) for known in faults if known is not None]
+    return ValidationError.from_exception_data("function", inner, hide_input=True)
 
 
 FunctionConfig = Annotated[

@@ -14,7 +14,7 @@ from poller.config.parse import parse
 from poller.config.problem import Document, InvalidConfig, Place, Problem
 from poller.config.section import Origin
 from poller.config.tree import Plain, Scalar, Table, find, plain
-from poller.config.wording import sentence
+from poller.config.wording import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ def _construct(root: Table, problems: tuple[Problem, ...], origin: Origin) -> Co
     try:
         config = Config.model_validate(values, context=origin)
     except ValidationError as error:
-        found = (problem for each in error.errors() for problem in _located(each, root))
+        found = (problem for each in error.errors(include_url=False) for problem in _located(each, root))
         raise InvalidConfig((*problems, *found)) from None
     if problems:
         raise InvalidConfig(problems)
@@ -67,11 +67,13 @@ def _construct(root: Table, problems: tuple[Problem, ...], origin: Origin) -> Co
 
 def _located(error: ErrorDetails, root: Table) -> Iterator[Problem]:
     """The problem, unless it only follows from one that was reported when the text was read."""
-    text, at, see = sentence(error)
-    node, place = find(root, error["loc"], at)
+    fault = Fault.of(error)
+    assert fault is not None  # noqa: S101  (every section rewords its errors, and the whole is a section)
+    node, place = find(root, fault.path, fault.at)
     if isinstance(node, Scalar) and node.broken:
         return
-    yield Problem(place, text if see is None else f"{text}, first at {find(root, see, at)[1]}")
+    also = "" if fault.see is None else f", first at {find(root, fault.see, fault.at)[1]}"
+    yield Problem(place, fault.sentence + also)
 
 
 def _read_folder(folder: Path, environ: Mapping[str, str]) -> _Text:

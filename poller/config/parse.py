@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 MAX_ALIASES = 100
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 
 _SECTION_OF_SECRETS = re.compile(r"""\benv\w*["']?\s*:""", re.IGNORECASE)
 
@@ -208,7 +208,8 @@ def _guarded(document: Document) -> Iterator[yaml.Event]:
         if aliases > MAX_ALIASES:
             raise _Unreadable(_place(document, event), f"more than {MAX_ALIASES} anchors and aliases")
         if (tag := getattr(event, "tag", None)) is not None:
-            raise _Unreadable(_place(document, event), f"tags ({quote(tag)}) are not supported: write the plain value")
+            shown = quote(tag.replace("tag:yaml.org,2002:", "!!"))
+            raise _Unreadable(_place(document, event), f"tags ({shown}) are not supported: write the plain value")
         yield event
 
 

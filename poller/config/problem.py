@@ -6,14 +6,14 @@ import os
 import re
 import unicodedata
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from poller.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 EXCERPT_WIDTH = 160
@@ -21,6 +21,8 @@ EXCERPT_WIDTH = 160
 
 QUOTE_LENGTH = 80
 MASK = "********"
+_NEAR = 4 * EXCERPT_WIDTH
+_USER_INFO = re.compile(r"""://([^\s"']{1,1000})@""")
 _LINE_BREAK = re.compile("(?<=[\n\x85\u2028\u2029])|(?<=\r)(?!\n)")
 
 
@@ -28,7 +30,7 @@ class InvalidConfig(ConfigError):
     """The configuration is wrong in the places of `problems`, at least one; the message shows all, as a reader meets them."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=lambda problem: problem.place.order))
+        self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.place.order))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
@@ -65,7 +67,6 @@ class Place:
         return self.document.name, self.line, self.column
 
 
-@dataclass(eq=False, slots=True)
 class Document:
     """The text of one file, and the stretches of it that nobody may see.
 
@@ -74,13 +75,12 @@ class Document:
         text: the decoded content.
     """
 
-    name: str
-    text: str = ""
-    _starts: list[int] = field(init=False)
-    _hidden: list[tuple[int, int]] = field(init=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._starts = list(accumulate(map(len, _LINE_BREAK.split(self.text)), initial=0))[:-1]
+    def __init__(self, name: str, text: str = "") -> None:
+        self.name = name
+        self.text = text
+        self._starts = list(accumulate(map(len, _LINE_BREAK.split(text)), initial=0))[:-1]
+        self._hidden = [match.span(1) for match in _USER_INFO.finditer(text)]
+        self._merged: list[tuple[int, int]] = []
 
     @classmethod
     def at(cls, path: Path, text: str = "") -> Document:
@@ -94,34 +94,60 @@ class Document:
 
     def hide(self, start: int, end: int) -> None:
         """Never shows the text between these two indices: it may be a secret."""
-        if start < end:
-            self._hidden.append((start, end))
+        self._hidden.append((start, end))
+        self._merged = []
 
     def excerpt(self, line: int, column: int) -> tuple[str, int]:
-        """A line fit for a terminal, secrets masked, and the index in it that belongs to `column`."""
+        """A line fit for a terminal, secrets masked, and the index in it that belongs to `column`.
+
+        Of a long line only what is near the column is looked at: there may be many problems in it.
+        """
         start = self._starts[line - 1]
         end = self._starts[line] if line < len(self._starts) else len(self.text)
-        shown, at = self._masked(start, end, start + column - 1)
-        shown, at = _without_passwords(shown, at)
+        index = start + column - 1
+        start, end = max(start, index - _NEAR), min(end, index + _NEAR)
+        shown, at = self._masked(start, end, index)
         return _window(printable(shown.rstrip("\r\n\x85\u2028\u2029")), at)
 
     def _masked(self, start: int, end: int, index: int) -> tuple[str, int]:
         """The text from `start` to `end` with each hidden stretch replaced, and where `index` came to lie."""
         shown, at, here = "", 0, start
-        for begin, stop in sorted(self._hidden):
-            if stop <= here or begin >= end:
-                continue
-            begins = max(begin, here)
-            if here <= index < begins:
+        for begin, stop in self._spans(start, end):
+            if here <= index < begin:
                 at = len(shown) + index - here
-            shown += self.text[here:begins]
-            if begins <= index < stop:
+            shown += self.text[here:begin]
+            if begin <= index < stop:
                 at = len(shown)
             shown += MASK
-            here = min(stop, end)
+            here = stop
         if index >= here:
             at = len(shown) + index - here
         return shown + self.text[here:end], at
+
+    def _spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The hidden stretches between two indices, in order, without overlap, cut to fit."""
+        if not self._merged:
+            self._merged = list(_joined(sorted(self._hidden)))
+        first = max(0, bisect_right(self._merged, (start, start)) - 1)
+        for begin, stop in islice(self._merged, first, None):
+            if begin >= end:
+                return
+            if stop > start:
+                yield max(begin, start), min(stop, end)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The same stretches without overlap; they come sorted."""
+    last: tuple[int, int] | None = None
+    for begin, end in spans:
+        if last is not None and begin <= last[1]:
+            last = last[0], max(last[1], end)
+            continue
+        if last is not None and last[0] < last[1]:
+            yield last
+        last = begin, end
+    if last is not None and last[0] < last[1]:
+        yield last
 
 
 def quote(text: object) -> str:
@@ -135,22 +161,8 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-_USER_INFO = re.compile(r"://[^/\s@\"']*@")
-
-
-def _without_passwords(line: str, column: int) -> tuple[str, int]:
-    """The line with the user part of each URL masked, and the column moved with it."""
-    for match in reversed(list(_USER_INFO.finditer(line))):
-        start, end = match.start() + 3, match.end() - 1
-        line = line[:start] + MASK + line[end:]
-        if column >= end:
-            column += len(MASK) - (end - start)
-        elif column > start:
-            column = start
-    return line, column
-
-
 def _window(line: str, column: int) -> tuple[str, int]:
+    """At most EXCERPT_WIDTH characters of the line, around the column."""
     if len(line) <= EXCERPT_WIDTH:
         return line, column
     start = max(0, min(column - EXCERPT_WIDTH // 2, len(line) - EXCERPT_WIDTH))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -23,6 +24,7 @@ from poller.config.tree import folded
 from poller.config.wording import fault, guess, reworded
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import InitErrorDetails
 
 
@@ -79,7 +81,7 @@ class Section(BaseModel):
         try:
             made = handler(usable)
         except ValidationError as error:
-            faults = [*reworded(error, cls.model_fields), *faults]
+            faults = [*reworded(error, _fields(cls)), *faults]
         else:
             if not faults:
                 return made
@@ -116,30 +118,33 @@ def given_text(section: object, field: str) -> str | None:
 
 def _sorted_out(cls: type[Section], given: Mapping[str, object]) -> tuple[dict[str, object], list[InitErrorDetails]]:
     """The entries that are fields, each once, and what is wrong with the other keys."""
-    spellings = dict(_spellings(cls))
+    fields = _fields(cls)
     usable: dict[str, object] = {}
     faults: list[InitErrorDetails] = []
-    seen: dict[str, str] = {}
+    seen: dict[int, str] = {}
     for key, value in given.items():
-        field = spellings.get(key)
+        field = fields.get(key)
         if field is None:
-            faults.append(fault((str(key),), _stranger(cls, str(key), spellings), at="key"))
-        elif field in seen:
-            faults.append(fault((key,), f"{quote(key)} repeats {quote(seen[field])}", at="key", see=(seen[field],)))
+            faults.append(fault((str(key),), _stranger(cls, str(key), fields), at="key"))
+        elif (before := seen.setdefault(id(field), key)) != key:
+            faults.append(fault((key,), f"{quote(key)} repeats {quote(before)}", at="key", see=(before,)))
         else:
-            seen[field] = key
             usable[key] = value
     return usable, faults
 
 
-def _spellings(cls: type[Section]) -> Iterator[tuple[str, str]]:
+@cache
+def _fields(cls: type[Section]) -> Mapping[str, FieldInfo]:
+    """Every spelling of every field."""
+    spelt: dict[str, FieldInfo] = {}
     for name, field in cls.model_fields.items():
-        yield name, name
+        spelt[name] = field
         if isinstance(field.validation_alias, AliasChoices):
-            yield from ((choice, name) for choice in field.validation_alias.choices if isinstance(choice, str))
+            spelt |= {choice: field for choice in field.validation_alias.choices if isinstance(choice, str)}
+    return spelt
 
 
-def _stranger(cls: type[Section], key: str, spellings: Mapping[str, str]) -> str:
+def _stranger(cls: type[Section], key: str, spellings: Iterable[str]) -> str:
     for name, reason in cls.refused.items():
         if folded(name) == folded(key):
             return f"{quote(key)} {reason}"

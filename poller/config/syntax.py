@@ -26,20 +26,19 @@ _COMPLAINTS = (
     _Complaint(r"found character '\\t'", "a tab cannot indent in YAML: use spaces"),
     _Complaint(r"found character '(.)'", 'a value cannot begin with "{0}": put it in quotes'),
     _Complaint(
-        r"mapping values are not allowed", 'a ": " that belongs to no key: put the value in quotes, or check the indentation'
+        r"mapping values are not allowed", 'no key can end here: put the value in quotes, or look for a missing ":" above'
     ),
     _Complaint(r"could not find expected ':'", 'a key and ":" are expected here', from_start=True),
-    _Complaint(r"expected <block end>, but found '<?(scalar|\"|')", "text after the end of the value: put all of it in quotes"),
+    _Complaint(
+        r"expected <block end>, but found '(<scalar>|,|\]|\})'", "text after the end of the value: put all of it in quotes"
+    ),
     _Complaint(r"expected <block end>", "the indentation fits no block above"),
     _Complaint(r"sequence entries are not allowed", 'a list cannot begin here: put "-" on a line of its own, indented'),
     _Complaint(
         r"expected ',' or '(.)', but got '<stream end>'", 'this bracket is never closed: "{0}" is missing', from_start=True
     ),
-    _Complaint(
-        r"expected ',' or '(.)', but got '{'",
-        '"," or "{0}" is expected here; inside brackets a variable needs quotes: "${{NAME}}"',
-    ),
-    _Complaint(r"expected ',' or '(.)'", '"," or "{0}" is expected here'),
+    _Complaint(r"expected ',' or '(.)', but got '\{'", 'within brackets a variable needs quotes: "${{NAME}}"'),
+    _Complaint(r"expected ',' or '(.)'", 'the bracket of line {line} is still open: "," or "{0}" is expected here'),
     _Complaint(r"expected the node content, but found '<stream end>'", "a bracket is never closed"),
     _Complaint(r"expected the node content", "a value is expected here"),
     _Complaint(r"found unexpected end of stream", "this quote is never closed", from_start=True),
@@ -60,6 +59,6 @@ def explained(error: yaml.YAMLError, document: Document) -> tuple[int, str]:
 def _marked(error: yaml.MarkedYAMLError, mark: yaml.Mark) -> tuple[int, str]:
     for complaint in _COMPLAINTS:
         if found := re.search(complaint.pattern, error.problem or ""):
-            start = error.context_mark if complaint.from_start else None
-            return (start or mark).index, complaint.message.format(*found.groups())
+            start = error.context_mark or mark
+            return (start if complaint.from_start else mark).index, complaint.message.format(*found.groups(), line=start.line + 1)
     return mark.index, f"not YAML: {error.problem}" + (f", {error.context}" if error.context else "")

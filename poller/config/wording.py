@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from poller.config.problem import quote
+from poller.config.tree import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +36,9 @@ _EXPECTED = {
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
 }
+_LAMBDA_SAYS = {
+    "startingposition": "Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.",
+}
 _SUGGESTIBLE = 64
 
 
@@ -44,12 +49,12 @@ def must(predicate: str) -> PydanticCustomError:
 
 def says(sentence: str) -> PydanticCustomError:
     """As `must`, for a whole sentence."""
-    return _final(sentence, "value", None)
+    return _final(sentence, "value")
 
 
 def fault(path: Path, sentence: str, *, at: At = "value", see: Path | None = None) -> InitErrorDetails:
-    """One error of a rule over several values; `see`: another place that it is about."""
-    return InitErrorDetails(type=_final(sentence, at, see), loc=path, input=None)
+    """One error of a rule over several values; `see`: another place that it is about. Both paths start at one section."""
+    return InitErrorDetails(type=_final(sentence, at, see, depth=len(path)), loc=path, input=None)
 
 
 def reworded(error: ValidationError, fields: Mapping[str, FieldInfo]) -> Iterator[InitErrorDetails]:
@@ -57,34 +62,52 @@ def reworded(error: ValidationError, fields: Mapping[str, FieldInfo]) -> Iterato
 
     Without those that only follow from another: the value that a default would have been made from is wrong.
     """
-    return (_reworded(each, fields) for each in error.errors() if each["type"] != "default_factory_not_called")
+    return (_reworded(each, fields) for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called")
 
 
 def _reworded(error: ErrorDetails, fields: Mapping[str, FieldInfo]) -> InitErrorDetails:
-    known = error.get("ctx", {})
-    if "sentence" in known:
-        return fault(error["loc"], known["sentence"], at=known["at"], see=known["see"])
+    if (known := Fault.of(error)) is not None:
+        return known.below(0)
     if error["loc"][-1:] == ("[key]",):
         name = error["loc"][-2]
         return fault(error["loc"][:-1], f"{quote(name)} {_predicate(error, None)}", at="key")
     key = next((step for step in reversed(error["loc"]) if isinstance(step, str)), "")
     if error["type"] == "missing":
         return fault(error["loc"], _missing(key, fields.get(key)), at="parent")
-    return fault(error["loc"], f'"{key}" {_predicate(error, fields.get(key))}')
+    subject = f'"{key}"' if error["loc"][-1:] == (key,) else f'an item of "{key}"'
+    return fault(error["loc"], f"{subject} {_predicate(error, fields.get(key))}")
 
 
-def sentence(error: ErrorDetails) -> tuple[str, At, Path | None]:
-    """What a reworded error says, what it points at, and the other place that it is about."""
-    known = error.get("ctx", {})
-    return known["sentence"], cast("At", known["at"]), cast("Path | None", known["see"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """An error as `reworded` leaves it: what it says, where, and the other place that it is about."""
+
+    sentence: str
+    path: Path
+    at: At
+    see: Path | None
+
+    @classmethod
+    def of(cls, error: ErrorDetails) -> Fault | None:
+        """The fault in an error of pydantic; None where the error has not been reworded."""
+        known, path = error.get("ctx", {}), error["loc"]
+        if "sentence" not in known:
+            return None
+        see = known["see"]
+        section = path[: len(path) - known["depth"]]
+        return cls(sentence=known["sentence"], path=path, at=known["at"], see=None if see is None else (*section, *see))
+
+    def below(self, steps: int) -> InitErrorDetails:
+        """The same, without the first steps of its paths."""
+        return fault(self.path[steps:], self.sentence, at=self.at, see=None if self.see is None else self.see[steps:])
 
 
 def guess(word: object, known: Iterable[str]) -> str:
     """`, did you mean "batch_size"?`, or nothing."""
     if not isinstance(word, str) or len(word) > _SUGGESTIBLE:
         return ""
-    by_fold = {name.replace("_", "").lower(): name for name in known}
-    near = get_close_matches(word.replace("_", "").replace("-", "").lower(), by_fold, n=1, cutoff=0.7)
+    by_fold = {folded(name): name for name in known}
+    near = get_close_matches(folded(word).replace("-", ""), by_fold, n=1, cutoff=0.7)
     return f", did you mean {quote(by_fold[near[0]])}?" if near else ""
 
 
@@ -94,35 +117,56 @@ def one_of(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _final(sentence: str, at: At, see: Path | None) -> PydanticCustomError:
-    return PydanticCustomError("config", "{sentence}", {"sentence": sentence, "at": at, "see": see})
+def _final(sentence: str, at: At, see: Path | None = None, *, depth: int = 0) -> PydanticCustomError:
+    """`depth`: how many steps at the end of the error's path lead from the section in which `see` starts."""
+    return PydanticCustomError("config", "{sentence}", {"sentence": sentence, "at": at, "see": see, "depth": depth})
 
 
 def _missing(key: str, field: FieldInfo | None) -> str:
     example = field.examples[0] if field is not None and field.examples else None
-    return f'missing key "{key}"' + (f", for example {key}: {example}" if example else "")
+    words = _LAMBDA_SAYS.get(folded(key))
+    return (
+        f'missing key "{key}"' + (f", for example {key}: {example}" if example else "") + (f" (Lambda: {words})" if words else "")
+    )
 
 
 def _predicate(error: ErrorDetails, field: FieldInfo | None) -> str:
-    kind, known, value = error["type"], error.get("ctx", {}), error["input"]
+    known, value = error.get("ctx", {}), error["input"]
     if "predicate" in known:
         return str(known["predicate"])
-    if kind == "literal_error":
-        allowed = [name.strip("'") for name in str(known["expected"]).replace(" or ", ", ").split(", ")]
-        expected, hint = one_of(allowed), guess(value, allowed)
-    elif kind == "too_long":
-        expected, hint = f"a list of at most {known['max_length']}", ""
-    elif kind in {"greater_than_equal", "less_than_equal", "greater_than"} and field is not None:
-        expected, hint = _range(field), ""
-    else:
-        expected, hint = _EXPECTED.get(kind, ""), ' (write it in quotes: "...")' * _needs_quotes(kind, value)
-    if not expected:
+    expected = _expected(error, field)
+    if expected is None:
         return f"is not right: {error['msg']}"
-    return f"has no value: it must be {expected}" if value is None else f"must be {expected}{hint}"
+    if value is None:
+        return f"has no value: it must be {expected}"
+    return f"must be {expected}{_hint(error['type'], value)}"
 
 
-def _needs_quotes(kind: str, value: object) -> bool:
-    return kind == "string_type" and isinstance(value, bool | int | float)
+def _expected(error: ErrorDetails, field: FieldInfo | None) -> str | None:
+    kind, known = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        allowed = _allowed(str(known["expected"]))
+        return one_of(allowed) + (guess(error["input"], allowed) if len(allowed) > 1 else "")
+    if kind == "too_long":
+        return f"a list of at most {known['max_length']}"
+    if kind in {"greater_than_equal", "less_than_equal", "greater_than"} and field is not None:
+        return _range(field)
+    return _EXPECTED.get(kind)
+
+
+def _allowed(expected: str) -> list[str]:
+    """The values in pydantic's `'a', 'b' or 'c'`."""
+    return [name.strip("'") for name in expected.replace(" or ", ", ").split(", ")]
+
+
+def _hint(kind: str, value: object) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return ', put it in quotes: "..."'
+    if kind in {"int_type", "float_type"} and isinstance(value, str) and value[:1].isdigit():
+        return ", without unit or quotes"
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in {"yes", "no", "on", "off"}:
+        return "; yes, no, on and off are text"
+    return ""
 
 
 def _range(field: FieldInfo) -> str:

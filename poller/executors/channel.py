@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
+"""Below what the allocator maps and unmaps page by page for every read."""
 KINDS = frozenset({READY, RETURNED, RAISED})
 
 

@@ -43,7 +43,7 @@ class Ended:
     """The worker is dead, and its group with it.
 
     Attributes:
-        cause: it died by `itself`, or was killed: for its `timeout`, for what came over its `channel`, or because it was `stopped`.
+        cause: it died by `itself`, or was killed: for `timeout`, for what came over its `channel`, or because it was `stopped`.
         status: its exit status, or the negative number of the signal that killed it.
         detail: what was wrong with its channel.
     """
@@ -64,6 +64,8 @@ class Child:
         self._detail = ""
         self._sequence = 0
         self._answer: asyncio.Future[Reply | Ended] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._outputs = (Output(launched.stdout, "stdout", events), Output(launched.stderr, "stderr", events))
         self._channel = Channel(launched.channel, self._received, self._broken)
         self.dead: asyncio.Future[Ended] = self._loop.create_future()
@@ -88,7 +90,7 @@ class Child:
         self._sequence += 1
         for output in self._outputs:
             output.belongs_to(call.request_id)
-        head = orjson.dumps(call)
+        head = orjson.dumps(tuple(call))
         self._channel.send((REQUEST.pack(len(head), len(event), self._sequence), head, event))
         try:
             return await self._reply(seconds)
@@ -106,7 +108,7 @@ class Child:
         if self.dead.done():
             return self.dead.result()
         self._answer = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self.stop, "timeout")
+        self._watch(self._loop.time() + seconds)
         try:
             return await self._answer
         except asyncio.CancelledError:
@@ -114,8 +116,24 @@ class Child:
             await outlast(self.dead)
             raise
         finally:
-            timer.cancel()
             self._answer = None
+
+    def _watch(self, deadline: float) -> None:
+        """Kills it at the deadline unless it has replied. A timer that is due earlier is kept: it looks again (`_look`)."""
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._answer is None:
+            return
+        if self._loop.time() >= self._deadline:
+            self.stop("timeout")
+        else:
+            self._watch(self._deadline)
 
     def _received(self, reply: Reply) -> None:
         if self._cause not in {None, "itself"}:
@@ -151,6 +169,8 @@ class Child:
         self._channel.close()
         for output in self._outputs:
             output.close()
+        if self._timer is not None:
+            self._timer.cancel()
         os.close(self._launched.pidfd)
         os.close(self._launched.lifeline)
         self._buried(self, ended)

@@ -88,7 +88,7 @@ def launch(spec: ProcessSpec, log_stream: str) -> Launched:
         folder = Path(tempfile.mkdtemp(prefix="poller-"))
         ours.callback(shutil.rmtree, folder, ignore_errors=True)
         channel, far_channel = socket.socketpair()
-        channel.setblocking(False)
+        channel.settimeout(0)
         ours.enter_context(channel)
         theirs.enter_context(far_channel)
         stdout, far_stdout = _pipe(ours, theirs)
@@ -109,9 +109,7 @@ def launch(spec: ProcessSpec, log_stream: str) -> Launched:
         _kill_when_broken(far_lifeline, process.pid)
         pidfd = os.pidfd_open(process.pid)
         ours.pop_all()
-    return Launched(
-        process=process, pidfd=pidfd, channel=channel, stdout=stdout, stderr=stderr, lifeline=lifeline, folder=folder
-    )
+    return Launched(process=process, pidfd=pidfd, channel=channel, stdout=stdout, stderr=stderr, lifeline=lifeline, folder=folder)
 
 
 def environment(spec: ProcessSpec, daemon: Mapping[str, str], folder: Path, log_stream: str) -> dict[str, str]:
@@ -163,7 +161,7 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
     read_end, write_end = os.pipe()
     reader.callback(os.close, read_end)
     writer.callback(os.close, write_end)
-    os.set_blocking(read_end, False)  # noqa: FBT003 - takes no keyword
+    os.set_blocking(read_end, False)
     return read_end, write_end
 
 

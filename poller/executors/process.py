@@ -1,7 +1,7 @@
 """Runs a function in worker processes: one invocation at a time each, started on demand, kept for the next.
 
-A worker is the light worker of `worker.py` under the function's own Python. Its process group is killed when it passes its deadline,
-when its invocation is cancelled, when it dies, and when the daemon does.
+A worker is the light worker of `worker.py` under the function's own Python. Its process group is killed when it passes its
+deadline, when its invocation is cancelled, when it dies, and when the daemon does.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
+from functools import partial
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Self, assert_never
 
@@ -18,11 +19,12 @@ from poller.executors import payloads
 from poller.executors.child import Child, Ended
 from poller.executors.launch import ProcessSpec, launch
 from poller.executors.waiting import outlast
-from poller.executors.worker import RETURNED, READY, Call
+from poller.executors.worker import READY, RETURNED, Call
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from poller.core.model import Answer, Invocation
-    from poller.executors.channel import Reply
     from poller.ports import Clock, WorkerEvents
 
 INIT_SECONDS = 10.0
@@ -30,6 +32,9 @@ INIT_SECONDS = 10.0
 
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC})
 """A process cannot be started for want of something that is not the function's fault."""
+
+
+__all__ = ["ProcessExecutor", "ProcessSpec"]
 
 
 class ProcessExecutor:
@@ -63,11 +68,85 @@ class ProcessExecutor:
         if len(invocation.event) > MAX_EVENT_BYTES:
             return TooLarge(len(invocation.event))
         seconds = invocation.deadline - self._clock.time()
-        init = None
-        child = self._idle.pop() if self._idle else None
-        if child is None:
-            started = self._clock.monotonic()
-            child = await self._start(invocation)
-            if not isinstance(child, Child):
-                return child
-            ...
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return await self._run(child, invocation, seconds)
+        started = self._clock.monotonic()
+        new = await self._start(invocation.request_id)
+        if not isinstance(new, Child):
+            return new
+        init = self._clock.monotonic() - started
+        self._events.initialised(init)
+        return await self._run(new, invocation, seconds, init=init)
+
+    async def _start(self, request_id: str) -> Child | Answer:
+        """A worker that is ready, or what to answer because there is none."""
+        self._launches += 1
+        log_stream = strftime(f"%Y/%m/%d/[$LATEST]{self._launches:032x}", gmtime(self._clock.time()))
+        try:
+            child = Child(launch(self._spec, log_stream), self._events, self._buried)
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                return Refused("unavailable", detail=f"no worker can be started: {error}")
+            return Errored("crash", payloads.not_started(request_id, f"{error.strerror}: {error.filename}"))
+        self._children.add(child)
+        seconds = max(INIT_SECONDS, self._spec.timeout)
+        reply = await child.ready(seconds)
+        if isinstance(reply, Ended):
+            return _died(reply, request_id, seconds)
+        if reply.kind == READY:
+            return child
+        child.stop("itself")  # which it is about to do
+        await outlast(child.dead)
+        return Errored("function_error", reply.payload)
+
+    async def _run(self, child: Child, invocation: Invocation, seconds: float, init: float | None = None) -> Answer:
+        deadline = invocation.deadline + (init or 0.0)
+        call = Call(invocation.request_id, deadline, invocation.arn or self._spec.arn, invocation.trace)
+        reply = await child.invoke(call, invocation.event, seconds)
+        if isinstance(reply, Ended):
+            return _died(reply, invocation.request_id, seconds)
+        if child.alive:
+            self._idle.append(child)
+        figures = Figures(duration=reply.seconds, init_duration=init, max_memory=reply.memory or None)
+        if reply.kind == RETURNED:
+            return Returned(reply.payload, figures)
+        return Errored("function_error", reply.payload, figures)
+
+    def _buried(self, child: Child, ended: Ended) -> None:
+        self._children.discard(child)
+        if child in self._idle:
+            self._idle.remove(child)
+        match ended.cause:
+            case "timeout":
+                self._events.ended("timeout")
+            case "itself" | "channel":
+                self._events.ended("crash")
+            case "stopped":
+                pass
+            case _:
+                assert_never(ended.cause)
+        self._remove(child.folder)
+
+    def _remove(self, folder: Path) -> None:
+        """Removes a temporary folder: in a thread if there is anything in it."""
+        try:
+            folder.rmdir()
+        except OSError:
+            rmtree = partial(shutil.rmtree, folder, ignore_errors=True)
+            removal = asyncio.get_running_loop().run_in_executor(None, rmtree)
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+
+
+def _died(ended: Ended, request_id: str, seconds: float) -> Answer:
+    """What a worker's death means for whoever waited for its reply, for so many seconds at most."""
+    match ended.cause:
+        case "timeout":
+            return Errored("timeout", payloads.timed_out(request_id, seconds))
+        case "itself" | "stopped":
+            return Errored("crash", payloads.exited(request_id, ended.status))
+        case "channel":
+            return Errored("crash", payloads.broken_off(request_id, ended.detail))
+    assert_never(ended.cause)

@@ -12,7 +12,7 @@ What is encoded how, the types of errors and their texts are those of Lambda's r
 """
 
 # pathlib takes long to import
-# ruff: noqa: PTH100, PTH120
+# ruff: noqa: PTH100, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REQUEST = struct.Struct(">III")
 """Size of the call, size of the event, sequence number (from 1)."""
 
 REPLY = struct.Struct(">IIcdQ")
-"""Size of the payload, sequence number of the request (0: the first reply), kind, seconds taken, bytes resident at most."""
+"""Size of the payload, sequence number of the request (0: the first reply), kind, seconds, bytes resident at most (or 0)."""
 
 READY, RETURNED, RAISED = b"I", b"R", b"E"
 """Kinds of replies. `RAISED` as the first reply: the handler could not be loaded, and this process ends."""
@@ -173,10 +173,32 @@ def set_trace(trace: str | None) -> None:
 def send(channel: int, sequence: int, reply: Reply, seconds: float) -> None:
     """Writes one reply."""
     kind, payload = reply
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    rest = memoryview(REPLY.pack(len(payload), sequence, kind, seconds, resident) + payload)
+    rest = memoryview(REPLY.pack(len(payload), sequence, kind, seconds, MEMORY.peak()) + payload)
     while rest:
         rest = rest[os.write(channel, rest) :]
+
+
+class Memory:
+    """The most that was ever resident, in bytes. getrusage would count what the daemon had when it started this process."""
+
+    def __init__(self) -> None:
+        self._peak = 0
+        self._known_until = 0.0
+
+    def peak(self) -> int:
+        """Looked up once a second at most: that takes longer than many a handler. 0 where the kernel does not tell."""
+        now = time.perf_counter()
+        if now >= self._known_until:
+            self._known_until = now + 1.0
+            try:
+                with open("/proc/self/status", "rb") as status:
+                    self._peak = int(status.read().partition(b"VmHWM:")[2].split(None, 1)[0]) * 1024
+            except (OSError, IndexError):  # the function has used up its descriptors; another kernel
+                pass
+        return self._peak
+
+
+MEMORY = Memory()
 
 
 # ------------------------------------------------------------------------- from here on shared with the inline executor

@@ -1,7 +1,7 @@
 """What every `KinesisApi` does, whatever is behind it: one suite for the memory and for real servers.
 
-A module with a subclass has the fixture `kinesis`; where its server is known to be wrong it says so in `misleads`, test by test, and
-strictly: once the server does right, the entry must go.
+A module with a subclass has the fixture `kinesis`. Where its server is known to be wrong the subclass says so in `misleads`, test
+by test, and strictly: once the server does right, the entry must go.
 """
 
 from __future__ import annotations

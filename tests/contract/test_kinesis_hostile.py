@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from pathlib import Path
@@ -63,10 +64,14 @@ async def server(aws_environment: dict[str, str]) -> AsyncIterator[Hostile]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(server: Hostile) -> AsyncIterator[BotoKinesisApi]:
+async def client(server: Hostile) -> AsyncIterator[Any]:
     async with AwsClients(Transport(read_timeout=READ_TIMEOUT)) as clients:
-        client = await clients.client("kinesis", AwsSettings(endpoint_url=server.url))
-        yield BotoKinesisApi(client, WallClock(), call_timeout=2.0)
+        yield await clients.client("kinesis", AwsSettings(endpoint_url=server.url))
+
+
+@pytest.fixture
+def api(client: Any) -> BotoKinesisApi:
+    return BotoKinesisApi(client, WallClock())
 
 
 async def failure_of(call: Callable[[], Awaitable[object]]) -> Unavailable:
@@ -105,10 +110,12 @@ async def test_requests_name_the_poller_and_its_version(server: Hostile, api: Bo
 async def test_connections_are_kept_alive_by_tcp(server: Hostile, api: BotoKinesisApi) -> None:
     server.then(reply(200, PAGE))
     await api.get_records(ARN, "iterator", 7)
-    local = f"0100007F:{server.requests[0].port:04X}"
+    assert timers_of_connections_from(server.requests[0].port) == ["02"]  # the kernel's code for a keep-alive timer
+
+
+def timers_of_connections_from(port: int) -> list[str]:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    timers = [row[5].split(":")[0] for row in rows if row[1] == local]
-    assert timers == ["02"]  # the kernel's code for a running keep-alive timer
+    return [row[5].split(":")[0] for row in rows if row[1] == f"0100007F:{port:04X}"]
 
 
 async def test_a_stream_is_described_from_json_numbers(server: Hostile, api: BotoKinesisApi) -> None:
@@ -182,7 +189,6 @@ async def test_an_iterator_is_asked_for_with_just_what_its_kind_needs(server: Ho
         pytest.param(reply(200, {"Records": []}), "server", id="half-the-members"),
         pytest.param(reply(200, {"Records": None, "MillisBehindLatest": 0}), "server", id="null-records"),
         pytest.param(reply(200, {"Records": [], "MillisBehindLatest": "0"}), "server", id="text-for-a-number"),
-        pytest.param(reply(301, b"", location="http://127.0.0.1:1/"), "other", id="moved"),
     ],
 )
 async def test_no_usable_answer_is_unavailable(server: Hostile, api: BotoKinesisApi, behaviour: Behaviour, kind: str) -> None:
@@ -194,9 +200,9 @@ async def test_no_usable_answer_is_unavailable(server: Hostile, api: BotoKinesis
     assert len(server.requests) == 1
 
 
-async def test_an_answer_that_trickles_has_an_end(server: Hostile, api: BotoKinesisApi) -> None:
+async def test_an_answer_that_trickles_has_an_end(server: Hostile, client: Any) -> None:
     server.then(trickle)
-    error = await failure_of(lambda: api.get_records(ARN, "iterator", 7))
+    error = await failure_of(lambda: BotoKinesisApi(client, WallClock(), call_timeout=0.5).get_records(ARN, "iterator", 7))
     assert error.kind == "timeout"
 
 
@@ -207,12 +213,24 @@ async def test_a_server_that_is_not_there_is_a_connection_error(aws_environment:
     assert error.kind == "connection"
 
 
-async def test_a_server_that_speaks_no_tls_is_a_connection_error(server: Hostile) -> None:
-    server.then(nonsense)
-    async with AwsClients() as clients:
-        client = await clients.client("kinesis", AwsSettings(endpoint_url=server.url.replace("http:", "https:")))
-        error = await failure_of(lambda: BotoKinesisApi(client, WallClock(), call_timeout=5.0).get_records(ARN, "i", 7))
-    assert error.kind in {"connection", "timeout"}
+async def test_a_server_that_speaks_no_tls_is_a_connection_error(aws_environment: dict[str, str]) -> None:
+    async with await greeter() as plain, AwsClients() as clients:
+        url = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+        client = await clients.client("kinesis", AwsSettings(endpoint_url=url))
+        error = await failure_of(lambda: BotoKinesisApi(client, WallClock()).get_records(ARN, "iterator", 7))
+    assert error.kind == "connection"
+    assert "SSL" in str(error)
+
+
+async def greeter() -> asyncio.Server:
+    """Says something before it is asked, as no TLS server does."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        await reader.read()
+        writer.close()
+
+    return await asyncio.start_server(greet, "127.0.0.1", 0)
 
 
 async def test_the_next_call_after_a_bad_one_works(server: Hostile, api: BotoKinesisApi) -> None:
@@ -408,10 +426,21 @@ async def test_clients_are_shared_by_service_settings_and_purpose(server: Hostil
 
 
 async def test_a_client_opens_no_more_connections_than_it_may(server: Hostile) -> None:
-    server.then(silence)
-    async with AwsClients(Transport(connections=2, read_timeout=READ_TIMEOUT)) as clients:
-        api = BotoKinesisApi(await clients.client("kinesis", AwsSettings(endpoint_url=server.url)), WallClock(), call_timeout=0.2)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(4):
-                group.create_task(failure_of(lambda: api.get_records(ARN, "iterator", 7)))
-    assert len(server.requests) == 2
+    third = asyncio.Event()
+
+    async def hold(writer: asyncio.StreamWriter) -> None:
+        """Answers late, so that the calls meet here: as many as there may be connections."""
+        if len(server.requests) > 2 and not first_answered.is_set():
+            third.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(third.wait(), 0.1)
+        first_answered.set()
+        await reply(200, PAGE)(writer)
+
+    first_answered = asyncio.Event()
+    server.then(hold)
+    async with AwsClients(Transport(connections=2)) as clients, asyncio.TaskGroup() as group:
+        api = BotoKinesisApi(await clients.client("kinesis", AwsSettings(endpoint_url=server.url)), WallClock())
+        calls = [group.create_task(api.get_records(ARN, "iterator", 7)) for _ in range(4)]
+    assert [call.result().behind for call in calls] == [2.1] * 4
+    assert not third.is_set()

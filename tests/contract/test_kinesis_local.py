@@ -28,3 +28,7 @@ class TestKinesisLocal(KinesisContract):
             reason="behind is the time between the last record of the page and the newest of the shard", raises=AssertionError
         ),
     }
+
+    @pytest.mark.slow  # takes 20 s for 11 MB
+    async def test_a_page_holds_ten_mebibytes_at_the_most(self, kinesis: Kinesis) -> None:
+        await super().test_a_page_holds_ten_mebibytes_at_the_most(kinesis)

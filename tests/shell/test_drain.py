@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
-from support.doubles import virtually
+from support.stage import later, now, virtually
 
 from poller.drain import Drain
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def future() -> asyncio.Future[None]:
     return asyncio.get_running_loop().create_future()
 
 
-def at(seconds: float, do: Callable[..., object], *args: object) -> None:
-    asyncio.get_running_loop().call_later(seconds, do, *args)
-
-
 @virtually
 async def test_a_wait_ends_with_what_it_waits_for_and_leaves_it_as_it_is() -> None:
     drain, wanted = Drain(), future()
-    at(3, wanted.set_result, None)
+    later(3, lambda: wanted.set_result(None))
     assert await drain.wait(wanted, seconds=10) is True
     assert now() == 3
     assert wanted.done()
@@ -49,7 +37,7 @@ async def test_a_wait_ends_with_its_seconds_and_leaves_what_it_waited_for_open()
 @virtually
 async def test_a_wait_ends_with_the_drain() -> None:
     drain, wanted = Drain(), future()
-    at(4, drain.start)
+    later(4, drain.start)
     assert await drain.wait(wanted, seconds=10) is False
     assert now() == 4
     assert not wanted.done()
@@ -58,7 +46,7 @@ async def test_a_wait_ends_with_the_drain() -> None:
 @virtually
 async def test_a_wait_for_the_drain_alone_ends_with_it() -> None:
     drain = Drain()
-    at(4, drain.start)
+    later(4, drain.start)
     assert await drain.wait() is False
     assert now() == 4
 
@@ -93,9 +81,9 @@ async def test_the_drain_wakes_all_who_wait_and_starting_it_again_changes_nothin
     async with asyncio.TaskGroup() as group:
         for name in "abc":
             group.create_task(waiter(name))
-        at(5, drain.start)
-        at(5, drain.start)
-        at(6, drain.start)
+        later(5, drain.start)
+        later(5, drain.start)
+        later(6, drain.start)
     assert woken == [("a", 5), ("b", 5), ("c", 5)]
     assert drain.started
 
@@ -117,10 +105,10 @@ async def test_a_wait_that_was_cancelled_leaves_nothing_behind() -> None:
     drain, wanted = Drain(), future()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(drain.wait(wanted, seconds=50))
-        at(2, waiting.cancel)
+        later(2, waiting.cancel)
     assert waiting.cancelled()
     assert now() == 2
-    assert drain._waiters == set()
+    assert drain._waiters == {}
     assert not wanted.done()
     assert not wanted._callbacks  # nobody is called when it is done one day
     assert all(timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
@@ -134,4 +122,4 @@ async def test_every_wait_that_ends_takes_its_waiter_with_it() -> None:
     await drain.wait(done)
     await drain.wait(future(), seconds=1)
     await drain.sleep(1)
-    assert drain._waiters == set()
+    assert drain._waiters == {}

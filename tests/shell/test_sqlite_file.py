@@ -14,6 +14,7 @@ from contract.store_world import MAPPING, SHARD, STREAM, TTL, A, ManualClock, ac
 
 from poller.core.model import Checkpoint, ShardId
 from poller.errors import ConfigError, LeaseLost, Unavailable
+from poller.stores import sqlite_file
 from poller.stores.sqlite import SqliteStore
 from poller.stores.sqlite_file import APPLICATION_ID, SCHEMA_VERSION, connect
 
@@ -181,6 +182,14 @@ async def test_an_empty_file_becomes_a_store(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_who_finds_the_file_empty_and_then_made_by_a_quicker_process_takes_it_as_it_is(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(connect(path, 1)) as connection:
+        connection.execute("INSERT INTO mappings VALUES ('m', 's', 1)")
+        sqlite_file._create(connection)
+        assert connection.execute("SELECT * FROM mappings").fetchall() == [("m", "s", 1.0)]
 
 
 def test_every_commit_is_synced_and_written_ahead(path: Path) -> None:

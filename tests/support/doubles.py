@@ -1,56 +1,24 @@
-"""Doubles of the ports that have none in the package, troubles to order, and a stage on which the shell plays."""
+"""Doubles of the ports that have none in the package: an executor and a lane; and faults to order for those that have."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
-from functools import partial, wraps
-from random import Random
-from typing import TYPE_CHECKING, Any, ParamSpec, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from poller.core.batching import BatchLimits
-from poller.core.model import Errored, MappingId, Returned, ShardId, Slice
-from poller.core.policy import StreamPolicy
-from poller.core.report import StreamFacts, stream_report
-from poller.drain import Drain
-from poller.function import Function, Permits
-from poller.lane import Work
-from poller.observe.function import FunctionObserver
-from poller.observe.mapping import MappingObserver
-from poller.observe.metrics import Metrics
-from support.observing import ORDERS, scrape
-from support.virtual import VirtualClock, run_virtually
+from poller.core.model import Errored, Returned, Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from poller.core.model import Answer, Attempt, Invocation, Record, Release
-    from poller.core.policy import Policy
-    from poller.ports import Destination
-
-P = ParamSpec("P")
-
-MAPPING = MappingId("5b1f2f3e-0000-4000-8000-000000000001")
-SHARD = ShardId("shardId-000000000000")
-STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
-FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:handle"
-FACTS = StreamFacts(mapping=MAPPING, stream_arn=STREAM_ARN, function_arn=FUNCTION_ARN)
+    from poller.drain import Drain
 
 RAISES = Errored("function_error", b'{"errorType":"ValueError","errorMessage":"no"}')
 ACCEPTS = Returned(b"null")
-
-
-def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Makes an `async def` test one that runs on a virtual loop of its own."""
-
-    @wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        run_virtually(test(*args, **kwargs))
-
-    return run
 
 
 # ------------------------------------------------------------------------------------------------------------------- executors
@@ -241,62 +209,3 @@ class Trouble:
         """See `Faults.after`."""
         if operation in self._lost:
             raise self._lost[operation]
-
-
-# ----------------------------------------------------------------------------------------------------------------------- stage
-
-
-@dataclass(kw_only=True)
-class Stage:
-    """What one process needs to run lanes, shards and a mapping, less the ends that a test is about.
-
-    Attributes:
-        concurrency: of the function, and of the process.
-    """
-
-    executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
-    concurrency: int = 10
-    clock: VirtualClock = field(default_factory=VirtualClock)
-    rng: Random = field(default_factory=lambda: Random(1))
-    metrics: Metrics = field(default_factory=Metrics)
-    drain: Drain = field(default_factory=Drain)
-
-    def __post_init__(self) -> None:
-        self.permits = Permits({"handle": self.concurrency}, self.concurrency)
-        self.observe = MappingObserver(self.metrics, ORDERS, self.clock)
-        self.function = Function(
-            name="handle",
-            timeout=30.0,
-            executor=self.executor,
-            permits=self.permits,
-            clock=self.clock,
-            observe=FunctionObserver(self.metrics, "handle"),
-        )
-
-    def work(
-        self,
-        *,
-        policy: Policy | None = None,
-        limits: BatchLimits | None = None,
-        partial_answers: bool = False,
-        destination: Destination | None = None,
-    ) -> Work:
-        """What is to be done with the records of SHARD."""
-        return Work(
-            mapping=ORDERS.name,
-            place=SHARD,
-            limits=limits or BatchLimits(count=10),
-            report_batch_item_failures=partial_answers,
-            policy=policy or StreamPolicy(),
-            function=self.function,
-            function_arn=FUNCTION_ARN,
-            destination=destination,
-            report=partial(stream_report, FACTS, SHARD),
-            observe=self.observe,
-            clock=self.clock,
-            rng=self.rng,
-        )
-
-    def count(self, name: str, **labels: str) -> float | None:
-        """The value of one of the mapping's metrics, less the prefix of its name."""
-        return scrape(self.metrics).value(f"poller_{name}", mapping=ORDERS.name, **labels)

@@ -1,26 +1,40 @@
 """A virtual-clock event loop: time passes only when everybody waits, and then at once.
 
-asyncio's order of ready callbacks is kept, as is its code; only `time()` and the waiting of the selector are replaced. Threads and
-processes are refused: what they do could not be told again from a seed.
+asyncio's order of ready callbacks is kept, as is its code; only `time()` and the waiting of the selector are replaced. Threads
+and processes are refused: what they do could not be told again from a seed. For the same reason tasks are numbered: sets of
+them, as `TaskGroup` keeps, would else be gone through in the order of their addresses.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
+    from contextvars import Context
+    from random import Random
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 EPOCH = 1_700_000_000.0
 """Unix time at which virtual time begins."""
 
+RESOLUTION = 1e-6
+"""Timers that are due within so many seconds of each other are due at once."""
+
+HOT_LOOP = 100_000
+"""Turns of the loop without any time passing that no honest program makes."""
+
 
 class DeadlockError(RuntimeError):
     """Everybody waits, and nobody for time."""
+
+
+class HotLoopError(RuntimeError):
+    """Somebody works on and on, and never waits for time."""
 
 
 class _TimeSelector(selectors.SelectSelector):
@@ -29,24 +43,49 @@ class _TimeSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise DeadlockError("every task waits for something that no timer will bring")
-        self.now += max(0.0, timeout)
+        if timeout > 0:
+            self.now += timeout
+            self._turns = 0
+            return []
+        self._turns += 1
+        if self._turns > HOT_LOOP:
+            raise HotLoopError(f"{HOT_LOOP} turns of the loop, and it is still {self.now}")
         return []
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that is its own `Clock`."""
+class _NumberedTask(asyncio.Task[Any]):
+    def __init__(self, number: int, coro: Any, **options: Any) -> None:
+        self._number = number  # the constructor below needs it
+        super().__init__(coro, **options)
 
-    def __init__(self) -> None:
+    def __hash__(self) -> int:
+        return self._number
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop that is its own `Clock`. With `chance`, timers that are due at once fire in an order that it draws."""
+
+    def __init__(self, chance: Random | None = None) -> None:
         self._virtual = _TimeSelector()
+        self._chance = chance
+        self._tasks_made = 0
         super().__init__(self._virtual)
-        self._clock_resolution = 1e-6
+        self._clock_resolution = RESOLUTION
+        self.set_task_factory(self._numbered)
 
     def time(self) -> float:
         return self._virtual.now
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        late = 0.0 if self._chance is None else self._chance.random() * RESOLUTION
+        return super().call_at(when + late, callback, *args, context=context)
 
     def run_in_executor(self, *_: object) -> NoReturn:
         raise RuntimeError("no threads under a virtual clock")
@@ -54,9 +93,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(self, *_: object, **__: object) -> NoReturn:
         raise RuntimeError("no threads under a virtual clock")
 
+    def _numbered(self, _: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> _NumberedTask:
+        self._tasks_made += 1
+        return _NumberedTask(self._tasks_made, coro, loop=self, **options)
+
 
 class VirtualClock:
-    """The `Clock` of the running virtual loop. `jump` moves the wall clock alone, as an operator or NTP may."""
+    """The `Clock` of the running virtual loop. `jump` moves the wall clock alone, as an operator or NTP may.
+
+    Attributes:
+        skew: Unix time less the loop's time.
+    """
 
     def __init__(self) -> None:
         self.skew = EPOCH
@@ -71,9 +118,9 @@ class VirtualClock:
         self.skew += seconds
 
 
-def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+def run_virtually(main: Coroutine[Any, Any, T], chance: Random | None = None) -> T:
     """Runs it to its end on a loop of its own; a task that failed and that nobody awaited fails the run."""
-    loop = VirtualLoop()
+    loop = VirtualLoop(chance)
     unheard: list[Mapping[str, Any]] = []
     loop.set_exception_handler(lambda _, context: unheard.append(context))
     try:

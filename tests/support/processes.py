@@ -1,0 +1,165 @@
+"""Whole processes on one virtual loop: what they share outlives them, and each has connections of its own to trouble and to cut."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from poller.apis.memory_kinesis import MemoryKinesis
+from poller.apis.memory_sqs import MemoryQueues, MemorySqs
+from poller.apis.memory_streams import DAY, LENIENT, MemoryStreams
+from poller.core.model import Start
+from poller.core.policy import StreamPolicy
+from poller.destinations.sqs import SqsDestination
+from poller.mapping import StreamMapping, run_mapping
+from poller.readahead import MemoryBudget, ReadAheadLimits
+from poller.shard import HeldShard
+from poller.sources.kinesis import KinesisShape, KinesisSource
+from poller.sources.pace import ReadPace
+from poller.stores.memory import MemoryContents, MemoryStore
+from support.doubles import ScriptedExecutor, Trouble
+from support.stage import FUNCTION_ARN, MAPPING, SHARD, STREAM_ARN, Stage, now
+from support.virtual import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from poller.apis.memory_streams import Behaviour
+    from poller.core.batching import BatchLimits
+    from poller.core.model import ShardId, ShardState
+    from support.doubles import Call
+
+SHAPE = KinesisShape(stream_arn=STREAM_ARN, region="us-east-1", role_arn=FUNCTION_ARN)
+
+
+class World:
+    """What outlives a process: the stream `orders`, a store's contents, and a queue for what is given up."""
+
+    def __init__(self, *, shards: int = 1, behaviour: Behaviour = LENIENT, retention: float = DAY) -> None:
+        self.clock = VirtualClock()
+        self.streams = MemoryStreams(self.clock, behaviour)
+        self.streams.create_stream("orders", shards=shards, retention=retention)
+        self.contents = MemoryContents()
+        self.queues = MemoryQueues(self.clock)
+        self.dead_letters = self.queues.create_queue("dead-letters")
+
+    def put(self, *names: str) -> list[str]:
+        """A record for each name, which is its partition key and its data. Returns the sequence numbers."""
+        return [self.streams.put_record(STREAM_ARN, name, name.encode())[1] for name in names]
+
+    @property
+    def shards(self) -> dict[ShardId, ShardState]:
+        """What the store knows."""
+        return self.contents.shards(MAPPING, now())
+
+    @property
+    def documents(self) -> list[dict[str, dict[str, object]]]:
+        """What was given up."""
+        return [orjson.loads(message.body) for message in self.queues.messages(self.dead_letters)]
+
+
+@dataclass(kw_only=True)
+class Process:
+    """One process with one mapping of the world's stream.
+
+    Attributes:
+        owner: its name on leases.
+        kinesis: what goes wrong between it and the stream; `storing` between it and the store, `sending` to the queue.
+    """
+
+    world: World
+    owner: str = "one"
+    executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
+    start: Start = field(default_factory=lambda: Start(type="TRIM_HORIZON"))
+    resume: Literal["fail", "latest", "trim_horizon"] = "fail"
+    lease_ttl: float = 30.0
+    policy: StreamPolicy = field(default_factory=StreamPolicy)
+    limits: BatchLimits | None = None
+    read_ahead: ReadAheadLimits = field(default_factory=ReadAheadLimits)
+    reading: Trouble = field(default_factory=Trouble)
+    storing: Trouble = field(default_factory=Trouble)
+    sending: Trouble = field(default_factory=Trouble)
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.stage = Stage(executor=self.executor, clock=world.clock)
+        self.drain = self.stage.drain
+        self.count = self.stage.count
+        self.api = MemoryKinesis(world.clock, self.reading, streams=world.streams)
+        self.store = MemoryStore(world.contents, world.clock, self.storing)
+        self.source = KinesisSource(api=self.api, shape=SHAPE, pace=ReadPace(world.clock), clock=world.clock)
+        self.budget = MemoryBudget(10**9)
+        sqs = MemorySqs(world.clock, self.sending, queues=world.queues)
+        destination = SqsDestination(api=sqs, queue_arn=world.dead_letters)
+        self.work = self.stage.work(policy=self.policy, limits=self.limits, destination=destination)
+
+    async def run(self) -> None:
+        """Until the drain is done."""
+        await run_mapping(self.mapping(), self.drain)
+
+    def mapping(self) -> StreamMapping:
+        """The mapping, for `run_mapping`."""
+        return StreamMapping(
+            id=MAPPING,
+            start=self.start,
+            resume=self.resume,
+            owner=self.owner,
+            lease_ttl=self.lease_ttl,
+            source=self.source,
+            store=self.store,
+            limits=self.read_ahead,
+            budget=self.budget,
+            work=self.work,
+            work_for=lambda shard: replace(self.work, place=shard),
+        )
+
+    async def hold(self, shard: ShardId = SHARD) -> HeldShard:
+        """A shard whose lease was just taken, for `run_shard`; it begins at the oldest record."""
+        asked_at = now()
+        await self.store.enroll(MAPPING, (await self.api.describe_stream(STREAM_ARN)).id, {})
+        lease = await self.store.acquire(MAPPING, shard, self.owner, self.lease_ttl)
+        assert lease is not None, f"{self.owner} did not get {shard}"
+        return HeldShard(
+            lease=lease,
+            ttl=self.lease_ttl,
+            asked_at=asked_at,
+            store=self.store,
+            reader=self.source.reader(shard, Start(type="TRIM_HORIZON")),
+            limits=self.read_ahead,
+            budget=self.budget,
+            work=self.work,
+        )
+
+    def cut(self) -> None:
+        """From now on nothing that it does reaches the world: it has crashed, whatever its tasks still do."""
+        self.api.cut()
+        self.store.cut()
+
+    @property
+    def seen(self) -> list[list[str]]:
+        """The records of every invocation, by name."""
+        return [names(call) for call in self.executor.calls]
+
+    @property
+    def all_seen(self) -> list[str]:
+        """The same, as one list."""
+        return [name for some in self.seen for name in some]
+
+
+@asynccontextmanager
+async def running(*processes: Process) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Runs processes for as long as the context lasts; then they are drained, and all must end by that."""
+    async with asyncio.TaskGroup() as group:
+        yield [group.create_task(process.run()) for process in processes]
+        for process in processes:
+            process.drain.start()
+
+
+def names(call: Call) -> list[str]:
+    """The records of one invocation, by name."""
+    return [base64.b64decode(record["kinesis"]["data"]).decode() for record in call.records]

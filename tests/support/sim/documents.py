@@ -1,0 +1,66 @@
+"""The documents that arrive in the dead-letter queue, read as any consumer would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import orjson
+
+Context = Literal["absent", "reported", "unhandled"]
+"""Of `responseContext`: not there; there with a null `functionError`; there with "Unhandled"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One discarded batch. Times are in Unix seconds, to the millisecond."""
+
+    function_arn: str
+    stream_arn: str
+    shard: str
+    first: int
+    last: int
+    size: int
+    arrived_first: float
+    arrived_last: float
+    at: float
+    condition: str
+    count: int
+    request_id: str
+    context: Context
+
+
+def read_document(body: str) -> Document:
+    """Raises `KeyError` or `ValueError` where it is not what Lambda sends."""
+    document = orjson.loads(body)
+    request, info = document["requestContext"], document["KinesisBatchInfo"]
+    return Document(
+        function_arn=request["functionArn"],
+        stream_arn=info["streamArn"],
+        shard=info["shardId"],
+        first=int(info["startSequenceNumber"]),
+        last=int(info["endSequenceNumber"]),
+        size=info["batchSize"],
+        arrived_first=seconds(info["approximateArrivalOfFirstRecord"]),
+        arrived_last=seconds(info["approximateArrivalOfLastRecord"]),
+        at=seconds(document["timestamp"]),
+        condition=request["condition"],
+        count=request["approximateInvokeCount"],
+        request_id=request["requestId"],
+        context=_context(document),
+    )
+
+
+def seconds(text: str) -> float:
+    """`2019-11-14T00:38:06.021Z` in Unix seconds."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+
+def _context(document: dict[str, dict[str, object]]) -> Context:
+    if "responseContext" not in document:
+        return "absent"
+    context = document["responseContext"]
+    if context["statusCode"] != 200 or context["executedVersion"] != "$LATEST":
+        raise ValueError(f"responseContext {context}")
+    return "reported" if context["functionError"] is None else "unhandled"

@@ -1,0 +1,210 @@
+"""From a seed to a scenario. Most runs are small and mixed; each kind of trouble is common enough to meet every other."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, get_args
+
+from support.sim.scenario import (
+    FOREVER,
+    Act,
+    Crash,
+    FunctionPlan,
+    How,
+    Join,
+    Jump,
+    Limits,
+    MappingPlan,
+    Outage,
+    Pause,
+    Put,
+    Reshard,
+    Restart,
+    Scenario,
+    Storm,
+    StreamPlan,
+)
+from support.virtual import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HOWS: tuple[How, ...] = get_args(How)
+UNLIMITED = 1000
+TWO_HOURS = 7200.0
+
+
+def draw(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    chance = Random(f"scenario {seed}")
+    streams = tuple(StreamPlan(name=name, shards=chance.choice((1, 1, 2, 3, 4))) for name in ("a", "b")[: chance.choice((1, 1, 2))])
+    mappings = _mappings(chance, streams)
+    span = chance.uniform(5.0, 40.0)
+    lease = float(chance.choice((4, 6, 10, 15)))
+    calm_at = span + chance.uniform(10.0, 30.0)
+    acts, outages = _acts(chance, streams, calm_at), _outages(chance, calm_at)
+    return Scenario(
+        seed=seed,
+        streams=streams,
+        mappings=mappings,
+        functions=tuple(dict.fromkeys(mapping.function for mapping in mappings)),
+        puts=_puts(chance, streams, mappings, span),
+        acts=acts,
+        outages=outages,
+        storm=_storm(chance),
+        limits=_limits(chance),
+        calm_at=max([calm_at, *(outage.ends for outage in outages)]),
+        lease=lease,
+        drain=float(chance.choice((1, 5, 20))),
+        concurrency=chance.choice((1, 2, 3, UNLIMITED, UNLIMITED)),
+        reads_per_second=chance.choice((None, 5)),
+        empty_every=chance.choice((0, 0, 3, 5)),
+        late_end=chance.random() < 0.5,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- configuration
+
+
+def _mappings(chance: Random, streams: Sequence[StreamPlan]) -> tuple[MappingPlan, ...]:
+    """One to three. Two share a function only where they read different streams, so that an event tells its mapping."""
+    mappings: list[MappingPlan] = []
+    for index in range(chance.choice((1, 1, 2, 3))):
+        stream = chance.choice(streams)
+        shared = [other.function for other in mappings if all(each.stream != stream for each in mappings if each.function == other.function)]
+        function = chance.choice(shared) if shared and chance.random() < 0.6 else _function(chance, f"f{index}")
+        mappings.append(_mapping(chance, f"m{index}", stream, function))
+    return tuple(mappings)
+
+
+def _function(chance: Random, name: str) -> FunctionPlan:
+    return FunctionPlan(
+        name=name,
+        concurrency=chance.choice((1, 2, 3, 4, UNLIMITED)),
+        timeout=float(chance.choice((1, 2, 5))),
+        usual=chance.choice((0.01, 0.1, 0.5)),
+    )
+
+
+def _mapping(chance: Random, name: str, stream: StreamPlan, function: FunctionPlan) -> MappingPlan:
+    start = chance.choice(("TRIM_HORIZON", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"))
+    return MappingPlan(
+        name=name,
+        stream=stream,
+        function=function,
+        batch_size=chance.choice((1, 2, 3, 5, 10, 25, 100)),
+        window=chance.choice((0, 0, 0, 1, 2, 5)),
+        retries=chance.choice((FOREVER, 0, 1, 2, 3, 4)),
+        age=chance.choice((FOREVER, FOREVER, 60, 60, 90, 150)),
+        bisect=chance.random() < 0.4,
+        reports=chance.random() < 0.5,
+        destination=chance.random() < 0.6,
+        start=start,
+        timestamp=EPOCH + round(chance.uniform(-5.0, 3.0), 3) if start == "AT_TIMESTAMP" else None,
+    )
+
+
+def _limits(chance: Random) -> Limits:
+    return Limits(
+        read_limit=chance.choice((1000, 1000, 5, 20)),
+        read_ahead=chance.choice((10_000, 10_000, 10, 40)),
+        read_ahead_bytes=chance.choice((256 * 1024 * 1024, 256 * 1024 * 1024, 5_000, 40_000)),
+        pending=chance.choice((10_000, 10_000, 1, 10)),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------- records
+
+
+def _puts(chance: Random, streams: Sequence[StreamPlan], mappings: Sequence[MappingPlan], span: float) -> tuple[Put, ...]:
+    """Twenty to three hundred, more often few, over a few keys; a third of the runs begins with a backlog."""
+    count = int(10 ** chance.uniform(1.3, 2.48))
+    keys = [f"k{index}" for index in range(chance.choice((2, 5, 20)))]
+    moods = _Moods(chance, mappings)
+    early = chance.choice((0.0, 0.0, 0.8))
+    times = sorted(0.0 if chance.random() < early else chance.uniform(0.0, span) for _ in range(count))
+    return tuple(moods.put(at, number, chance.choice(streams), chance.choice(keys)) for number, at in enumerate(times))
+
+
+class _Moods:
+    """How records fail in this run: which of them, how often, and by which means."""
+
+    def __init__(self, chance: Random, mappings: Sequence[MappingPlan]) -> None:
+        self._chance = chance
+        self._ending = {mapping.stream: True for mapping in mappings}
+        for mapping in mappings:
+            self._ending[mapping.stream] &= FOREVER != mapping.retries or FOREVER != mapping.age
+        self._poison = chance.choice((0.0, 0.01, 0.04))
+        self._flaky = chance.choice((0.0, 0.03, 0.1))
+        self._slow = chance.choice((0.0, 0.0, 0.03))
+        self._hows = chance.sample(HOWS, chance.choice((1, 2, len(HOWS))))
+
+    def put(self, at: float, number: int, stream: StreamPlan, key: str) -> Put:
+        """A record. One that always fails goes only where somebody gives it up some day."""
+        chance, dice = self._chance, self._chance.random()
+        failures: int | None = 0
+        if dice < self._poison:
+            failures = None if self._ending.get(stream, False) else 3
+        elif dice < self._poison + self._flaky:
+            failures = chance.choice((1, 1, 2, 3, 5))
+        slow = chance.uniform(0.5, 6.0) if chance.random() < self._slow else 0.0
+        return Put(at=at, number=number, stream=stream, key=key, how=chance.choice(self._hows), failures=failures, slow=slow)
+
+
+# ------------------------------------------------------------------------------------------------------------------ misfortunes
+
+
+def _storm(chance: Random) -> Storm:
+    """A quarter of the runs has no faulty calls at all, so that crashes and outages are also seen alone."""
+    worst = chance.choice((0.0, 0.03, 0.08, 0.2))
+
+    def rate(most: float = 1.0) -> float:
+        return chance.choice((0.0, 1.0, 1.0)) * worst * most
+
+    return Storm(
+        latency=chance.choice((0.005, 0.05, 0.5)),
+        refused=rate(),
+        lost=rate(0.5),
+        timeout=rate(0.2),
+        late=rate(0.3),
+        expired=rate(),
+        stutter=rate(),
+        refusal=rate(),
+        failure=rate(0.5),
+    )
+
+
+def _outages(chance: Random, until: float) -> tuple[Outage, ...]:
+    found: list[Outage] = []
+    for service, odds in (("store", 0.4), ("kinesis", 0.2), ("sqs", 0.3)):
+        if chance.random() < odds:
+            begins = chance.uniform(0.0, until * 0.8)
+            ends = begins + chance.choice((5.0, 5.0, 15.0, 30.0, 60.0))
+            found.append(Outage(service=service, begins=begins, ends=ends, hangs=chance.random() < 0.5))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _acts(chance: Random, streams: Sequence[StreamPlan], until: float) -> tuple[Act, ...]:
+    """At most three crashes and two drains, some a second owner; all before the calm, so that it shows what they left."""
+    slots = (0, 1) if chance.random() < 0.35 else (0,)
+    first = chance.choice((0.0, 0.5, 8.0))
+    acts: list[Act] = [Join(at=first, slot=0)]
+    if len(slots) > 1:
+        acts.append(Join(at=first + chance.choice((0.0, 0.1, chance.uniform(0.0, until * 0.5))), slot=1))
+
+    def some(most: int, odds: float) -> list[tuple[float, int]]:
+        """When, and in which slot."""
+        count = chance.randint(1, most) if chance.random() < odds else 0
+        return [(chance.uniform(first, until), chance.choice(slots)) for _ in range(count)]
+
+    for at, slot in some(3, 0.5):
+        acts.append(Crash(at=at, slot=slot, away=chance.choice((0.0, 1.0, 8.0, 20.0)), loose=chance.random() < 0.5))
+    for at, slot in some(2, 0.35):
+        acts.append(Restart(at=at, slot=slot, away=chance.choice((0.0, 1.0, 8.0))))
+    for at, slot in some(2, 0.5 if len(slots) > 1 else 0.1):
+        acts.append(Pause(at=at, slot=slot, seconds=chance.uniform(3.0, 30.0)))
+    for at, slot in some(2, 0.15):
+        acts.append(Jump(at=at, slot=slot, seconds=chance.choice((-TWO_HOURS, TWO_HOURS))))
+    for at, _ in some(2, 0.35):
+        acts.append(Reshard(at=at, stream=chance.choice(streams), merge=chance.random() < 0.4, draw=chance.getrandbits(16)))
+    return tuple(sorted(acts, key=lambda act: act.at))

@@ -1,0 +1,206 @@
+"""What happens in a run, drawn from its seed: the configuration, the records, the function's moods, the faults, the crashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+How = Literal["raise", "timeout", "crash", "too_large", "report", "unknown_id", "null_id", "wrong_key", "not_a_list"]
+"""How a record makes its invocation fail. From `report` on only the answer says so, and only a mapping that reads answers fails."""
+
+ACCOUNT = "us-east-1:000000000000"
+QUEUE = "dead-letters"
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A stream, and the service's habits: an empty page now and then, a shard that says late that it ended."""
+
+    name: str
+    shards: int
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:kinesis:{ACCOUNT}:stream/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionPlan:
+    """A function: how many may run at once in a process, for how long, and how long one usually takes (seconds)."""
+
+    name: str
+    concurrency: int
+    timeout: float
+    usual: float
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{ACCOUNT}:function:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingPlan:
+    """A mapping, in the numbers of its configuration: FOREVER is -1, a timestamp is in Unix seconds."""
+
+    name: str
+    stream: StreamPlan
+    function: FunctionPlan
+    batch_size: int
+    window: int
+    retries: int
+    age: int
+    bisect: bool
+    reports: bool
+    destination: bool
+    start: Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+    timestamp: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """A record put at a time. Fails its first `failures` deliveries to a function (None: all of them), and takes `slow` seconds more."""
+
+    at: float
+    number: int
+    stream: StreamPlan
+    key: str
+    how: How = "raise"
+    failures: int | None = 0
+    slow: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """How the world misbehaves until it calms down; rates are per call.
+
+    Attributes:
+        latency: seconds that a call takes at the most, and usually much less.
+        refused: it is throttled, or fails with a server's error, before it has an effect.
+        lost: it has its effect, and the answer is lost.
+        timeout: it takes seconds, and fails.
+        late: a store's answer times out, and the effect comes afterwards.
+        expired: a shard iterator is refused as expired.
+        stutter: a page begins with records of the one before.
+        refusal: nobody would run the function.
+        failure: the function raises for no reason.
+    """
+
+    latency: float
+    refused: float
+    lost: float
+    timeout: float
+    late: float
+    expired: float
+    stutter: float
+    refusal: float
+    failure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """From `begins` to `ends` nothing reaches one service; `hangs`: calls wait instead of failing at once."""
+
+    service: Literal["store", "kinesis", "sqs"]
+    begins: float
+    ends: float
+    hangs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """The process is gone at once, and comes back after `away` seconds. `loose`: what it had sent may still take effect."""
+
+    at: float
+    slot: int
+    away: float
+    loose: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """The process drains, and comes back after `away` seconds."""
+
+    at: float
+    slot: int
+    away: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """A process starts in this slot: the first one, or a second owner beside it."""
+
+    at: float
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """For so many seconds whatever the process asks of the store waits, and has its effect afterwards."""
+
+    at: float
+    slot: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """The wall clock of the process jumps by so many seconds, until the world calms down."""
+
+    at: float
+    slot: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reshard:
+    """An open shard of the stream is split, or two are merged; `draw` chooses which."""
+
+    at: float
+    stream: StreamPlan
+    merge: bool
+    draw: int
+
+
+Act = Crash | Restart | Join | Pause | Jump | Reshard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes of the daemon that are far beyond a run's records unless they are made smaller."""
+
+    read_limit: int
+    read_ahead: int
+    read_ahead_bytes: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything that is drawn before a run begins.
+
+    Attributes:
+        calm_at: when the faults stop, the clocks are right again, and everything has to be worked off.
+        concurrency: invocations of one process at the same time.
+        reads_per_second: the service's own limit of a shard; None: none.
+        empty_every: every so many reads of a shard come back empty, with records left; 0: none.
+        late_end: a closed shard says so on one more, empty page.
+    """
+
+    seed: int
+    mappings: tuple[MappingPlan, ...]
+    puts: tuple[Put, ...]
+    acts: tuple[Act, ...]
+    outages: tuple[Outage, ...]
+    storm: Storm
+    limits: Limits
+    calm_at: float
+    lease: float
+    drain: float
+    concurrency: int
+    reads_per_second: int | None
+    empty_every: int
+    late_end: bool
+    streams: tuple[StreamPlan, ...] = field(default=())
+    functions: tuple[FunctionPlan, ...] = field(default=())

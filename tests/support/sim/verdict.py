@@ -1,0 +1,65 @@
+"""What an answer means by Lambda's table of partial answers on streams; written apart from the daemon's own reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from poller.core.model import Errored, Refused, Returned, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poller.core.model import Answer
+    from support.sim.documents import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of an attempt.
+
+    Attributes:
+        kind: `partial`: everything before `first` is done, the rest is not.
+        context: what a document would say of this invocation.
+        label: the value of `outcome` in `poller_invocations_total`.
+        failed: how many records count as failed in `poller_events_failed_total`, under `reason`.
+    """
+
+    kind: Literal["accepted", "partial", "failed", "refused"]
+    label: str
+    first: int = 0
+    context: Context = "absent"
+    failed: int = 0
+    reason: str = ""
+
+
+ACCEPTED = Verdict(kind="accepted", label="success")
+
+
+def verdict(answer: Answer, ids: Sequence[str], *, reports: bool) -> Verdict:
+    """Of an answer to an invocation with these records, for a mapping that reads answers (`reports`) or does not."""
+    match answer:
+        case Returned(payload):
+            return _reported(payload, ids) if reports else ACCEPTED
+        case Errored(kind):
+            return Verdict(kind="failed", label=kind, context="unhandled", failed=len(ids), reason=kind)
+        case TooLarge():
+            return Verdict(kind="failed", label="invoke_error", failed=len(ids), reason="invoke_error")
+        case Refused(reason):
+            label = "throttled" if reason == "throttled" else "invoke_error"
+            return Verdict(kind="refused", label=label, failed=len(ids), reason=label)
+
+
+def _reported(payload: bytes, ids: Sequence[str]) -> Verdict:
+    """The lowest reported record is where it goes on; a report that names anything else than records of the batch is a failure."""
+    body = orjson.loads(payload) if payload else None
+    failures = body.get("batchItemFailures") if isinstance(body, dict) else None
+    if failures is None or failures == []:
+        return ACCEPTED
+    named = [each.get("itemIdentifier") if isinstance(each, dict) else None for each in failures] if isinstance(failures, list) else [None]
+    if any(name not in ids for name in named):
+        return Verdict(kind="failed", label="partial", context="reported", failed=len(ids), reason="batch_item")
+    first = min(ids.index(name) for name in named)
+    return Verdict(kind="partial", label="partial", first=first, context="reported", failed=len(set(named)), reason="batch_item")
