@@ -70,9 +70,9 @@ async def run_shard(held: HeldShard, drain: Drain) -> bool:
                     lanes.create_task(run_lane(lane, work, drain))
             await checkpointer.flush()
             finished = reading.ended and ahead.progress.drained and not drain.started
-            await (store.finish(lease) if finished else store.release(lease))
-            for helper in helpers:
+            for helper in helpers:  # first: a renewal that crosses the end of the lease would look like its loss
                 helper.cancel()
+            await (store.finish(lease) if finished else store.release(lease))
     finally:
         work.observe.shard_closed(lease.shard)
         ahead.close()

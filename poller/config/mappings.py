@@ -118,7 +118,7 @@ class MappingConfig(LambdaSection):
     )
     starting_position_timestamp: Moment | None = Field(
         default=None,
-        description="With AT_TIMESTAMP: Unix seconds or an ISO date and time with its offset, not in the future.",
+        description="With AT_TIMESTAMP: Unix seconds or an ISO date and time with its offset, not in the future. Default: none.",
         examples=["2026-01-01T00:00:00Z"],
     )
     maximum_retry_attempts: int = Field(

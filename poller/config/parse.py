@@ -67,7 +67,8 @@ class _Anchored:
 class _Composer:
     """Builds the tree from the events of one document.
 
-    `_nodes` counts nodes with aliases unfolded, `_deepest` the levels below the node under construction.
+    `_nodes` counts nodes with aliases unfolded, `_deepest` is how deep the node under construction goes. `_end` and `_secret_end` are
+    where the last event, and the last secret, end.
     """
 
     document: Document
@@ -77,6 +78,7 @@ class _Composer:
     _nodes: int = 0
     _deepest: int = 0
     _end: int = 0
+    _secret_end: int = -1
     _secret: bool = False
 
     def compose(self) -> Node | None:
@@ -88,9 +90,9 @@ class _Composer:
         return root
 
     def hide_the_rest(self) -> None:
-        """After an error: what comes after the last event, where it is or may be within a section of secrets."""
+        """After an error: what comes after the last event, where it is, may be or was meant to be within a section of secrets."""
         text = self.document.text
-        if self._secret:
+        if self._secret or self._end == self._secret_end:
             self.document.hide(self._end, len(text))
         elif found := _SECTION_OF_SECRETS.search(text, self._end):
             self.document.hide(found.end(), len(text))
@@ -133,9 +135,9 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
         anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
-            raise _Unreadable(_place(self.document, event), f"no anchor &{event.anchor} comes before this alias")
+            raise _Unreadable(_place(self.document, event), "no anchor of this name comes before this alias")
         if anchored.node is None:
-            raise _Unreadable(_place(self.document, event), f"the alias *{event.anchor} stands within what it stands for")
+            raise _Unreadable(_place(self.document, event), "this alias stands within what it stands for")
         self._count(event, anchored.nodes, depth + anchored.height)
         return anchored.node
 
@@ -170,7 +172,8 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         place = _place(self.document, event)
         if self._secret:
-            self.document.hide(_index(event.start_mark), _index(event.end_mark))
+            self._secret_end = _index(event.end_mark)
+            self.document.hide(_index(event.start_mark), self._secret_end)
         try:
             text = expand(_checked(event.value), self.environ)
         except BadReference as error:
@@ -207,9 +210,8 @@ def _guarded(document: Document) -> Iterator[yaml.Event]:
             raise _Unreadable(_place(document, event), f"more than {MAX_NODES} values in one file")
         if aliases > MAX_ALIASES:
             raise _Unreadable(_place(document, event), f"more than {MAX_ALIASES} anchors and aliases")
-        if (tag := getattr(event, "tag", None)) is not None:
-            shown = quote(tag.replace("tag:yaml.org,2002:", "!!"))
-            raise _Unreadable(_place(document, event), f"tags ({shown}) are not supported: write the plain value")
+        if getattr(event, "tag", None) is not None:
+            raise _Unreadable(_place(document, event), 'tags ("!" and "!!") are not supported: write the plain value')
         yield event
 
 

@@ -23,7 +23,7 @@ class _Complaint:
 
 
 _COMPLAINTS = (
-    _Complaint(r"found character '\\t'", "a tab cannot indent in YAML: use spaces"),
+    _Complaint(r"found character '\\t'", "a tab is not allowed here: use spaces"),
     _Complaint(r"found character '(.)'", 'a value cannot begin with "{0}": put it in quotes'),
     _Complaint(
         r"mapping values are not allowed", 'no key can end here: put the value in quotes, or look for a missing ":" above'

@@ -37,16 +37,17 @@ reported something that names no record of the batch.
 
 
 def position(sequence: str, sub_sequence: int = 0) -> Position:
-    """The position of a record, comparable as a string: the sequence number padded to 60 digits, then the sub-sequence to 10.
+    """The position of a record, comparable as a string: the sequence number in 60 columns, then the sub-sequence in 10.
 
+    Spaces pad a sequence number: they sort before digits, and leave zeros in front to those servers that write them.
     Inner records of one aggregate share a sequence number; the sub-sequence keeps them apart.
     """
-    return Position(sequence.zfill(SEQUENCE_DIGITS) + (str(sub_sequence).zfill(SUB_SEQUENCE_DIGITS) if sub_sequence else WHOLE))
+    return Position(sequence.rjust(SEQUENCE_DIGITS) + (str(sub_sequence).zfill(SUB_SEQUENCE_DIGITS) if sub_sequence else WHOLE))
 
 
 def sequence_number(at: Position) -> str:
-    """The source's own sequence number of a position: the inverse of `position`, without the sub-sequence."""
-    return at[:-SUB_SEQUENCE_DIGITS].lstrip("0") or "0"
+    """The source's own sequence number of a position, exactly: the inverse of `position`, without the sub-sequence."""
+    return at[:-SUB_SEQUENCE_DIGITS].lstrip(" ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

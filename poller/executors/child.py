@@ -34,8 +34,9 @@ Cause = Literal["itself", "timeout", "channel", "stopped"]
 CLOSING_SECONDS = 0.2
 """A process that ends closes its socket first: so long it is given to be dead before that counts as a broken connection."""
 
-GROUP_POLL_SECONDS = 0.005
-GROUP_POLLS = 200
+GROUP_POLL_SECONDS = 0.002
+GROUP_POLLS = 50
+"""How often to look for the rest of a killed group. It is gone in no time; what may be left are dead that nobody reaps."""
 
 
 @dataclass(frozen=True, slots=True)

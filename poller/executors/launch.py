@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -86,7 +85,7 @@ def launch(spec: ProcessSpec, log_stream: str) -> Launched:
     """
     with ExitStack() as ours, ExitStack() as theirs:
         folder = Path(tempfile.mkdtemp(prefix="poller-"))
-        ours.callback(shutil.rmtree, folder, ignore_errors=True)
+        ours.callback(folder.rmdir)  # nobody has had the time to put anything into it
         channel, far_channel = socket.socketpair()
         channel.settimeout(0)
         ours.enter_context(channel)

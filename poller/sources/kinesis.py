@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import floor
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,9 +22,8 @@ READ_LIMIT: Final = 1_000
 
 BUSY_PAUSE: Final = 0.25
 IDLE_PAUSE: Final = 1.0
-"""Seconds to leave a shard alone after a read with records, and after one without. While it is behind there is no pause but the
-limit of five reads a second."""
-
+"""Seconds to leave a shard alone after a read with records, and after one without. While records come and more are left there is
+no pause but the limit of five reads a second; an empty page far from the tip is no reason to idle."""
 
 ITERATOR_LIFE: Final = 280.0
 """Seconds for which an iterator is trusted; the service lets it live for 300."""
@@ -98,8 +98,8 @@ def _encryption(kind: str) -> str:
 
 def pause_after(count: int, behind: float) -> float:
     """Seconds to leave a shard alone after a read of so many records that ended so many seconds behind the tip."""
-    if count and behind > 0:
-        return 0.0
+    if behind > 0:
+        return 0.0 if count else BUSY_PAUSE
     return BUSY_PAUSE if count else IDLE_PAUSE
 
 
@@ -131,9 +131,12 @@ class KinesisSource:
         return tuple(Shard(id=shard.id, parents=shard.parents) for shard in listed)
 
     async def boundary(self, shard: ShardId) -> Start:
-        """See `StreamSource.boundary`: the iterator is kept for this process, its time for a later one."""
+        """See `StreamSource.boundary`: the iterator is kept for this process, its time for a later one.
+
+        The time is rounded down as arrival times are, or a record of the same millisecond would lie before it.
+        """
         grant = self.latest[shard] = await self.api.get_shard_iterator(self.shape.stream_arn, shard, "LATEST")
-        return Start(type="LATEST", timestamp=grant.server_time)
+        return Start(type="LATEST", timestamp=floor(grant.server_time * 1000) / 1000)
 
     def reader(self, shard: ShardId, start: Start) -> KinesisReader:
         """See `StreamSource.reader`."""
@@ -158,6 +161,7 @@ class KinesisReader:
         arn, source = self._source.shape.stream_arn, self._source
         if self._iterator is None or source.clock.monotonic() >= self._expires_at:
             self._iterator = await self._new_iterator()
+            self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
         await source.pace.turn(arn, self._shard)
         try:
             answer = await source.api.get_records(arn, self._iterator, READ_LIMIT)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,12 +24,10 @@ from support.hostile import (
 )
 from support.servers import free_port
 
-from poller import __version__
 from poller.apis.client import AwsClients, AwsSettings, Transport
 from poller.apis.kinesis import BotoKinesisApi
-from poller.core.model import ShardId, StreamId
-from poller.errors import ConfigError, IteratorExpired, SourceGone, Unavailable
-from poller.ports import KinesisShard, StreamDescription
+from poller.core.model import ShardId
+from poller.errors import IteratorExpired, SourceGone, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -82,89 +77,6 @@ async def failure_of(call: Callable[[], Awaitable[object]]) -> Unavailable:
 
 def refusal(code: str, message: str = "because") -> dict[str, str]:
     return {"__type": code, "message": message}
-
-
-# ---- what a sound answer becomes
-
-
-async def test_an_answer_is_taken_as_it_is(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, PAGE))
-    page = await api.get_records(ARN, "iterator", 7)
-    assert page.records == PAGE["Records"]
-    assert (page.next_iterator, page.behind) == ("next", 2.1)
-    assert server.requests[0].json() == {"StreamARN": ARN, "ShardIterator": "iterator", "Limit": 7}
-
-
-@pytest.mark.parametrize("end", [{"NextShardIterator": None}, {}])
-async def test_a_shard_ends_where_no_iterator_follows(server: Hostile, api: BotoKinesisApi, end: dict[str, None]) -> None:
-    server.then(reply(200, {"Records": [], "MillisBehindLatest": 0, "ChildShards": [], **end}))
-    assert (await api.get_records(ARN, "iterator", 7)).next_iterator is None
-
-
-async def test_requests_name_the_poller_and_its_version(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, PAGE))
-    await api.get_records(ARN, "iterator", 7)
-    assert server.requests[0].headers["user-agent"] == f"poller/{__version__}"
-
-
-async def test_connections_are_kept_alive_by_tcp(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, PAGE))
-    await api.get_records(ARN, "iterator", 7)
-    assert timers_of_connections_from(server.requests[0].port) == ["02"]  # the kernel's code for a keep-alive timer
-
-
-def timers_of_connections_from(port: int) -> list[str]:
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [row[5].split(":")[0] for row in rows if row[1] == f"0100007F:{port:04X}"]
-
-
-async def test_a_stream_is_described_from_json_numbers(server: Hostile, api: BotoKinesisApi) -> None:
-    summary = {"StreamCreationTimestamp": 1764080000.25, "RetentionPeriodHours": 48, "StreamARN": ARN}
-    server.then(reply(200, {"StreamDescriptionSummary": summary}))
-    expected = StreamDescription(id=StreamId(arn=ARN, created_at=1764080000.25), retention=172_800.0)
-    assert await api.describe_stream(ARN) == expected
-
-
-async def test_shards_are_listed_over_all_pages(server: Hostile, api: BotoKinesisApi) -> None:
-    first = {"Shards": [{"ShardId": "a"}, {"ShardId": "b", "ParentShardId": "a"}], "NextToken": "more"}
-    last = {"Shards": [{"ShardId": "c", "ParentShardId": "a", "AdjacentParentShardId": "b"}]}
-    server.then(in_turn(reply(200, first), reply(200, last)))
-    a, b, c = ShardId("a"), ShardId("b"), ShardId("c")
-    assert await api.list_shards(ARN) == (
-        KinesisShard(id=a),
-        KinesisShard(id=b, parents=(a,)),
-        KinesisShard(id=c, parents=(a, b)),
-    )
-    assert [request.json() for request in server.requests] == [{"StreamARN": ARN}, {"NextToken": "more"}]
-
-
-async def test_a_page_of_shards_that_is_lost_leaves_no_part_of_the_list(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(in_turn(reply(200, {"Shards": [{"ShardId": "a"}], "NextToken": "more"}), reply(500)))
-    assert (await failure_of(lambda: api.list_shards(ARN))).kind == "server"
-
-
-async def test_the_servers_time_is_its_date_header(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, {"ShardIterator": "i"}, date="Mon, 23 Nov 2026 06:28:33 GMT"))
-    assert (await api.get_shard_iterator(ARN, SHARD, "LATEST")).server_time == 1795415313.0
-
-
-async def test_without_a_date_header_the_time_is_the_clocks(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, {"ShardIterator": "i"}))
-    before = time.time()
-    assert before <= (await api.get_shard_iterator(ARN, SHARD, "LATEST")).server_time <= time.time()
-
-
-async def test_an_iterator_is_asked_for_with_just_what_its_kind_needs(server: Hostile, api: BotoKinesisApi) -> None:
-    server.then(reply(200, {"ShardIterator": "i"}))
-    await api.get_shard_iterator(ARN, SHARD, "TRIM_HORIZON")
-    await api.get_shard_iterator(ARN, SHARD, "AFTER_SEQUENCE_NUMBER", sequence_number="42")
-    await api.get_shard_iterator(ARN, SHARD, "AT_TIMESTAMP", timestamp=1764080000.1239)
-    shard = {"StreamARN": ARN, "ShardId": SHARD}
-    assert [request.json() for request in server.requests] == [
-        {**shard, "ShardIteratorType": "TRIM_HORIZON"},
-        {**shard, "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "42"},
-        {**shard, "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1764080000.123},
-    ]
 
 
 # ---- answers that are none
@@ -330,117 +242,3 @@ async def test_a_stream_that_is_not_there_is_gone(server: Hostile, api: BotoKine
     server.then(reply(400, refusal("ResourceNotFoundException", "Stream s not found")))
     with pytest.raises(SourceGone, match=ARN):
         await api.get_records(ARN, "iterator", 7)
-
-
-# ---- endpoints and credentials
-
-
-async def test_without_an_endpoint_the_account_of_the_stream_has_its_own(
-    server: Hostile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.then(reply(502))
-    monkeypatch.setenv("HTTPS_PROXY", server.url)  # every request of the client asks our server for its way
-    async with AwsClients() as clients:
-        client = await clients.client("kinesis", AwsSettings(region="eu-west-1"))
-        error = await failure_of(lambda: BotoKinesisApi(client, WallClock()).get_records(ARN, "iterator", 7))
-    assert error.kind == "connection"
-    assert [request.line.split()[:2] for request in server.requests] == [
-        ["CONNECT", "000000000000.data-kinesis.eu-west-1.amazonaws.com:443"]
-    ]
-
-
-async def test_no_credentials_are_an_auth_error(server: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.then(reply(200, PAGE))
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    async with AwsClients() as clients:
-        client = await clients.client("kinesis", AwsSettings(endpoint_url=server.url))
-        error = await failure_of(lambda: BotoKinesisApi(client, WallClock()).get_records(ARN, "iterator", 7))
-    assert error.kind == "auth"
-    assert server.requests == []
-
-
-def profile(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> AwsSettings:
-    (folder / "config").write_text(f"[profile p]\nregion = us-east-1\n{text}\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
-    return AwsSettings(profile="p")
-
-
-async def test_a_credential_program_that_fails_is_an_auth_error(
-    tmp_path: Path, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = profile(tmp_path, "credential_process = /bin/false", monkeypatch)
-    async with AwsClients() as clients:
-        error = await failure_of(lambda: clients.client("kinesis", settings))
-    assert error.kind == "auth"
-
-
-async def test_a_role_that_may_not_be_assumed_is_an_auth_error(
-    server: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = ("role_arn = arn:aws:iam::000000000000:role/r", "credential_source = Environment")
-    settings = profile(tmp_path, "\n".join(lines), monkeypatch)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-    refused = b"<ErrorResponse><Error><Code>ResourceNotFoundException</Code><Message>no role</Message></Error></ErrorResponse>"
-    server.then(reply(400, refused))
-
-    async def call() -> None:
-        async with AwsClients() as clients:
-            client = await clients.client("kinesis", settings)
-            await BotoKinesisApi(client, WallClock()).get_records(ARN, "iterator", 7)
-
-    assert (await failure_of(call)).kind == "auth"
-    assert b"AssumeRole" in server.requests[0].body
-
-
-@pytest.mark.parametrize(
-    "settings", [AwsSettings(profile="nobody"), AwsSettings(endpoint_url="no url at all"), AwsSettings(region="not a region!")]
-)
-async def test_settings_that_cannot_work_are_a_configuration_error(
-    settings: AwsSettings, aws_environment: dict[str, str]
-) -> None:
-    async with AwsClients() as clients:
-        with pytest.raises(ConfigError, match="kinesis"):
-            await clients.client("kinesis", settings)
-
-
-async def test_no_region_is_a_configuration_error(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    async with AwsClients() as clients:
-        with pytest.raises(ConfigError, match="region"):
-            await clients.client("kinesis", AwsSettings())
-
-
-async def test_clients_are_shared_by_service_settings_and_purpose(server: Hostile) -> None:
-    settings = AwsSettings(endpoint_url=server.url)
-    async with AwsClients() as clients, asyncio.TaskGroup() as group:
-        both = [group.create_task(clients.client("kinesis", AwsSettings(endpoint_url=server.url))) for _ in range(2)]
-        others = [
-            group.create_task(clients.client("kinesis", settings, "long polls")),
-            group.create_task(clients.client("sqs", settings)),
-            group.create_task(clients.client("kinesis", AwsSettings(endpoint_url=server.url, region="eu-west-1"))),
-        ]
-    made = [task.result() for task in both + others]
-    assert made[0] is made[1]
-    assert len({id(client) for client in made}) == 4
-
-
-async def test_a_client_opens_no_more_connections_than_it_may(server: Hostile) -> None:
-    third = asyncio.Event()
-
-    async def hold(writer: asyncio.StreamWriter) -> None:
-        """Answers late, so that the calls meet here: as many as there may be connections."""
-        if len(server.requests) > 2 and not first_answered.is_set():
-            third.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(third.wait(), 0.1)
-        first_answered.set()
-        await reply(200, PAGE)(writer)
-
-    first_answered = asyncio.Event()
-    server.then(hold)
-    async with AwsClients(Transport(connections=2)) as clients, asyncio.TaskGroup() as group:
-        api = BotoKinesisApi(await clients.client("kinesis", AwsSettings(endpoint_url=server.url)), WallClock())
-        calls = [group.create_task(api.get_records(ARN, "iterator", 7)) for _ in range(4)]
-    assert [call.result().behind for call in calls] == [2.1] * 4
-    assert not third.is_set()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import pytest_asyncio
-from contract.kinesis_contract import Kinesis, KinesisContract, Misled, served_by
+from contract.kinesis_contract import KinesisContract, Misled
+from contract.kinesis_service import Kinesis, served_by
 
 from poller.errors import IteratorExpired, SourceGone
 

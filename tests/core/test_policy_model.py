@@ -74,7 +74,7 @@ class Model:
                 self.settled += batch
                 return
             if answer.kind == "refuse":
-                self.now += wait(refused) if answer.retry_after is None else answer.retry_after
+                self.now += answer.retry_after or wait(refused)
                 refused += 1
                 continue
             if answer.kind == "partial" and first > 0:

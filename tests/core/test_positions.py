@@ -36,15 +36,16 @@ def test_nothing_is_before_the_beginning(number: int, sub_sequence: int) -> None
         ("49590338271490256608559692538361571095921575989136588898", "49590338271490256608559692538361571095921575989136588898"),
         ("4421584500000000017450439091", "4421584500000000017450439091"),
         ("0", "0"),
-        ("000", "0"),
-        ("0042", "42"),
+        ("000", "000"),
+        ("0042", "0042"),
         ("100", "100"),
         ("9" * 60, "9" * 60),
     ],
 )
-def test_the_sequence_numbers_of_both_services_fit_and_lose_only_leading_zeros(sequence: str, back: str) -> None:
+def test_a_sequence_number_fits_and_comes_back_to_the_letter_zeros_in_front_included(sequence: str, back: str) -> None:
     assert sequence_number(position(sequence)) == back
 
 
 def test_a_longer_number_is_later() -> None:
-    assert position("9") < position("10") < position("010", 1) < position("11")
+    assert position("9") < position("10") < position("10", 1) < position("11")
+    assert position("009") < position("010") < position("010", 1) < position("011")

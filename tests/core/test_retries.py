@@ -196,6 +196,10 @@ def test_refusals_wait_ever_longer_too_and_a_failure_between_starts_them_anew() 
     assert (again.retries, again.refusals) == (2, 0)
 
 
-@pytest.mark.parametrize("asked", [0.0, 0.1, 7.0, 900.0])
+@pytest.mark.parametrize("asked", [0.1, 7.0, 900.0])
 def test_a_wait_that_the_other_side_asks_for_is_taken_as_it_is(asked: float) -> None:
     assert StreamPolicy().judge(attempt(1, refusals=5), Refused("throttled", asked)).wait == asked
+
+
+def test_being_asked_to_come_back_at_once_is_no_reason_for_a_hot_loop() -> None:
+    assert StreamPolicy().judge(attempt(1, refusals=2), Refused("throttled", 0.0)).wait == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,8 +69,7 @@ def hangs(event: dict[str, Any]) -> Any:
 
 @fault
 def ignores_sigterm(event: dict[str, Any]) -> Any:
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
+    ignore_signals()
     os.killpg(0, signal.SIGTERM)
     forever()
 
@@ -76,16 +77,18 @@ def ignores_sigterm(event: dict[str, Any]) -> Any:
 @fault
 def forks_and_hangs(event: dict[str, Any]) -> Any:
     if os.fork() == 0:
-        ignores_sigterm(event)
-    sleeps_in_a_child(event)
+        ignore_signals()
+        forever()
+    subprocess.Popen(["sleep", "600"])
     forever()
 
 
 @fault
 def forks_and_returns(event: dict[str, Any]) -> Any:
     if os.fork() == 0:
-        ignores_sigterm(event)
-    sleeps_in_a_child(event)
+        ignore_signals()
+        forever()
+    subprocess.Popen(["sleep", "600"])
     return "parent"
 
 
@@ -97,15 +100,38 @@ def forks_and_ends(event: dict[str, Any]) -> Any:
 
 
 @fault
+def leaves_traces(event: dict[str, Any]) -> Any:
+    """Tells in files who it is and what it has started, and never returns; `busy`: to Python neither."""
+    folder = Path(event["folder"])
+    if os.fork() == 0:
+        ignore_signals()
+        trace(folder, "fork", event["busy"])
+        forever()
+    sleep = subprocess.Popen(["sleep", "600"])
+    trace(folder, "sleep", event["busy"], sleep.pid)
+    trace(folder, "worker", event["busy"])
+    if event["busy"]:
+        sum(range(10**18))
+    forever()
+
+
+@fault
+def meets(event: dict[str, Any]) -> Any:
+    """Returns its process once another invocation has come as far; the one that `leaves_last` well after the other."""
+    Path(event["mine"]).touch()
+    while not Path(event["other"]).exists():
+        time.sleep(0.002)
+    if event.get("leaves_last"):
+        time.sleep(0.2)
+    return os.getpid()
+
+
+@fault
 def returns_twice(event: dict[str, Any]) -> Any:
     child = os.fork()
     if child:
         os.waitpid(child, 0)
     return "parent" if child else "child"
-
-
-def sleeps_in_a_child(event: dict[str, Any]) -> Any:
-    subprocess.Popen(["sleep", "600"])
 
 
 @fault
@@ -165,12 +191,10 @@ def dies_later(event: dict[str, Any]) -> Any:
 
 @fault
 def litters(event: dict[str, Any]) -> Any:
-    for depth in range(3):
-        folder = os.path.join(os.environ["TMPDIR"], *["d"] * (depth + 1))
-        os.mkdir(folder)
-        with open(os.path.join(folder, "f"), "w", encoding="utf-8") as file:
-            file.write("x")
-    return os.environ["TMPDIR"]
+    folder = Path(os.environ["TMPDIR"]) / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "litter").write_text("x")
+    return str(folder)
 
 
 @fault
@@ -190,7 +214,32 @@ def speaks(event: dict[str, Any]) -> Any:
 
 @fault
 def environment(event: dict[str, Any]) -> Any:
-    return {"environ": dict(os.environ), "folder": os.getcwd(), "path": sys.path[0], "descriptors": sorted(os.listdir("/proc/self/fd"))}
+    return {
+        "environ": dict(os.environ),
+        "folder": str(Path.cwd()),
+        "path": sys.path[0],
+        "descriptors": descriptors(),
+    }
+
+
+def descriptors() -> list[str]:
+    """What this process has open, in order of their numbers."""
+    found = []
+    for number in range(100):
+        with contextlib.suppress(OSError):
+            found.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    return found
+
+
+def trace(folder: Path, who: str, busy: object, pid: int | None = None) -> None:
+    unfinished = folder / f"{who}-{busy}.new"
+    unfinished.write_text(str(pid or os.getpid()))
+    unfinished.rename(folder / f"{who}-{busy}")
+
+
+def ignore_signals() -> None:
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def forever() -> None:

@@ -179,6 +179,7 @@ class Trouble:
         self._refused: dict[str, Exception] = {}
         self._lost: dict[str, Exception] = {}
         self._slow: dict[str, float] = {}
+        self._late: dict[str, float] = {}
 
     def refuse(self, error: Exception, *operations: str) -> None:
         """These have no effect and raise, until `heal`."""
@@ -192,9 +193,13 @@ class Trouble:
         """These take so long before they have their effect, until `heal`."""
         self._slow |= dict.fromkeys(operations, seconds)
 
+    def late(self, seconds: float, *operations: str) -> None:
+        """These have their effect at once, but answer after so long, until `heal`."""
+        self._late |= dict.fromkeys(operations, seconds)
+
     def heal(self) -> None:
         """Everything works again."""
-        for ordered in (self._refused, self._lost, self._slow):
+        for ordered in (self._refused, self._lost, self._slow, self._late):
             ordered.clear()
 
     async def before(self, operation: str) -> None:
@@ -207,5 +212,7 @@ class Trouble:
 
     async def after(self, operation: str) -> None:
         """See `Faults.after`."""
+        if operation in self._late:
+            await asyncio.sleep(self._late[operation])
         if operation in self._lost:
             raise self._lost[operation]

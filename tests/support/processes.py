@@ -1,4 +1,4 @@
-"""Whole processes on one virtual loop: what they share outlives them, and each has connections of its own to trouble and to cut."""
+"""Whole processes on one virtual loop: what they share outlives them; each has its own connections, to trouble and to cut."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import orjson
 
 from poller.apis.memory_kinesis import MemoryKinesis
 from poller.apis.memory_sqs import MemoryQueues, MemorySqs
-from poller.apis.memory_streams import DAY, LENIENT, MemoryStreams
-from poller.core.model import Start
+from poller.apis.memory_streams import DAY, LENIENT, Behaviour, MemoryStreams
+from poller.core.model import Start, position
 from poller.core.policy import StreamPolicy
 from poller.destinations.sqs import SqsDestination
 from poller.mapping import StreamMapping, run_mapping
@@ -24,15 +24,17 @@ from poller.sources.pace import ReadPace
 from poller.stores.memory import MemoryContents, MemoryStore
 from support.doubles import ScriptedExecutor, Trouble
 from support.stage import FUNCTION_ARN, MAPPING, SHARD, STREAM_ARN, Stage, now
-from support.virtual import VirtualClock
+from support.virtual import EPOCH, VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from poller.apis.memory_streams import Behaviour
     from poller.core.batching import BatchLimits
-    from poller.core.model import ShardId, ShardState
+    from poller.core.model import ShardId, ShardState, StartType
+    from poller.ports import KinesisApi, Page, ShardReader
     from support.doubles import Call
+
+STARTS: tuple[StartType, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "AFTER_SEQUENCE_NUMBER")
 
 SHAPE = KinesisShape(stream_arn=STREAM_ARN, region="us-east-1", role_arn=FUNCTION_ARN)
 
@@ -163,3 +165,51 @@ async def running(*processes: Process) -> AsyncIterator[list[asyncio.Task[None]]
 def names(call: Call) -> list[str]:
     """The records of one invocation, by name."""
     return [base64.b64decode(record["kinesis"]["data"]).decode() for record in call.records]
+
+
+class Reading:
+    """A stream of one shard, and a reader of it. Records 1 and 2 were there before the start; 3 is the first that counts."""
+
+    def __init__(self, behaviour: Behaviour | None = None) -> None:
+        self.world = World(behaviour=behaviour or Behaviour())
+        self.trouble = Trouble()
+        self.source = source(self.world, MemoryKinesis(self.world.clock, self.trouble, streams=self.world.streams))
+
+    async def begin(self, kind: StartType) -> ShardReader:
+        """A reader from one of STARTS, with two records before it unless it begins at the oldest."""
+        if kind == "TRIM_HORIZON":
+            return self.source.reader(SHARD, Start(type=kind))
+        old = self.world.put("1", "2")
+        await asyncio.sleep(10)
+        match kind:
+            case "LATEST":
+                start = await self.source.boundary(SHARD)
+            case "AT_TIMESTAMP":
+                start = Start(type="AT_TIMESTAMP", timestamp=EPOCH + 10)
+            case _:
+                start = Start(type="AFTER_SEQUENCE_NUMBER", position=position(old[1]))
+        self.trouble.calls.clear()
+        return self.source.reader(SHARD, start)
+
+    @property
+    def iterators(self) -> int:
+        """How often a new iterator was asked for."""
+        return len(self.trouble.calls["GetShardIterator"])
+
+
+def source(world: World, api: KinesisApi, pace: ReadPace | None = None) -> KinesisSource:
+    """The world's stream, over this connection."""
+    return KinesisSource(api=api, shape=SHAPE, pace=pace or ReadPace(world.clock), clock=world.clock)
+
+
+def names_of(page: Page) -> list[str]:
+    """The partition keys, which the world makes the same as the data."""
+    return [record.group for record in page.records]
+
+
+async def read_all(reader: ShardReader) -> list[str]:
+    """Reads on until a page is empty."""
+    read: list[str] = []
+    while some := names_of(await reader.read()):
+        read += some
+    return read

@@ -6,28 +6,27 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from support.sim.trace import Broken
+from support.sim.journal import Broken
 
 if TYPE_CHECKING:
     from poller.core.model import ShardId
     from support.sim.hold import Hold
     from support.sim.process import Process
-    from support.sim.scenario import FunctionPlan, MappingPlan, Put
+    from support.sim.scenario import MappingPlan, Put
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A record as the service took it; times are in Unix seconds, `put_at` exactly, `arrived_at` as the service tells it."""
+    """A record as the service took it; `arrived_at` is in Unix seconds."""
 
     put: Put
     sequence: int
-    put_at: float
     arrived_at: float
 
 
 @dataclass(slots=True, kw_only=True)
 class Book:
-    """A shard of a stream, and everything put into it."""
+    """A shard of a stream, and everything that was put into it."""
 
     stream: str
     shard: ShardId
@@ -57,19 +56,18 @@ class Line:
 
     Attributes:
         begin: from here on everything has to be delivered.
-        earliest: from here on it may be.
-        durable: everything before is durably done, or before the beginning; None: there is no checkpoint.
-        epoch: the newest.
-        holder: who got it.
-        expires: when the lease ends, by the loop's clock.
-        hold: of the newest epoch.
-        running: the invocation under way, if any.
+        earliest: from here on it may be; None: from `begin` on.
+        durable: everything before is durably done; None: there is no checkpoint yet.
+        finished: the store says that the shard is.
+        epoch: the newest, and `holder` who got it.
+        running: the invocation under way.
+        accepted: what the function has accepted; `documented` and `silent`: what was given up, with a document and without.
     """
 
     plan: MappingPlan
     book: Book
     begin: int = 0
-    earliest: int = 0
+    earliest: int | None = None
     durable: int | None = None
     finished: bool = False
     epoch: int = 0
@@ -80,13 +78,17 @@ class Line:
     silent: set[int] = field(default_factory=set)
 
     @property
+    def reached(self) -> int:
+        """Everything before is durably done, or need not be done."""
+        return self.begin if self.durable is None else self.durable
+
+    @property
     def done(self) -> bool:
-        """All that has to be delivered is durably resolved; a closed shard is finished."""
-        reached = self.begin if self.durable is None else self.durable
-        return reached >= len(self.book.entries) and self.finished == self.book.closed
+        """Nothing is left to do, and the store knows."""
+        return self.reached >= len(self.book.entries) and self.finished == self.book.closed
 
     def __str__(self) -> str:
-        return f"{self.plan.name}/{self.book.stream}{int(self.book.shard[-4:])}"
+        return f"{self.plan.name}/{self.book.stream[-1]}{int(self.book.shard[-4:])}"
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -94,12 +96,10 @@ class Call:
     """One invocation of records `low` to `high` (excluded)."""
 
     process: Process
-    function: FunctionPlan
     line: Line
     hold: Hold
     low: int
     high: int
-    ids: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.process.name} {self.line} [{self.low},{self.high})"
@@ -107,10 +107,10 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What one process did for one mapping, as its metrics should say.
+    """What one process did for one mapping, as its metrics have to say.
 
     Attributes:
-        disturbed: a lease was lost or a call cut off, after which reads may have been for nothing.
+        fenced: a lease was lost: what was given up without a document just before, nobody but the process knows.
     """
 
     polled: int = 0
@@ -120,4 +120,5 @@ class Tally:
     retries: int = 0
     splits: int = 0
     sent: int = 0
-    disturbed: bool = False
+    silent: int = 0
+    fenced: bool = False

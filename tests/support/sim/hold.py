@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from support.sim.trace import Broken
+from support.sim.journal import Broken
 
 if TYPE_CHECKING:
     from support.sim.books import Book
@@ -46,24 +46,28 @@ class Hold:
     Attributes:
         epoch: of its lease.
         owner: the process that has it.
+        first: where it begins, by the checkpoint.
         cursor: everything before it is resolved.
         earliest: where a hold that begins at a time, not at a record, may begin instead of at `cursor`; None once it has begun.
         dues: what was invoked and has to be again, the next one last.
         given_up: documents that arrived.
         silent: records given up without a document.
         last_read: the last record that its reader got; None: nothing yet.
+        over: an invocation was cut off, so there will be no other.
     """
 
     plan: MappingPlan
     book: Book
     owner: str
     epoch: int
+    first: int
     cursor: int
     earliest: int | None
     dues: list[Due] = field(default_factory=list)
     given_up: list[Document] = field(default_factory=list)
     silent: list[int] = field(default_factory=list)
     last_read: int | None = None
+    over: bool = False
 
     # ---------------------------------------------------------------------------------------------------------- invocations
 
@@ -74,6 +78,8 @@ class Hold:
         """
         self._begin(low)
         self._pass_over(low, clock[1])
+        if self.over:
+            raise Broken("an invocation after one that was cut off")
         if low != self.cursor:
             raise Broken(f"record {low} is invoked, but {self.cursor} is next")
         self._check_age(low, high, clock[0])

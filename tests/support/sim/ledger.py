@@ -1,79 +1,103 @@
-"""The observer: told by the ends of the world what was read, invoked, answered, reported and stored, it knows what may be."""
+"""What is known of the world, from its ends alone: what was put, who holds what, how far each mapping has come.
+
+The ends (`stream`, `store`, `queue`, `function`) write it and check what they see against it; it knows nothing of how the daemon works.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections import defaultdict
-from dataclasses import dataclass, field
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
-import orjson
-
+from poller.config.mappings import default_uuid
 from support.sim.books import Book, Call, Entry, Line, Tally
-from support.sim.documents import read_document
-from support.sim.hold import Hold
-from support.sim.trace import Broken
-from support.sim.verdict import verdict
+from support.sim.journal import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
-    from poller.core.model import Answer, Checkpoint, Invocation, Lease, ShardId
+    from poller.core.model import Lease, MappingId, ShardId
     from poller.ports import KinesisShard
+    from support.sim.hold import Hold
     from support.sim.process import Process
-    from support.sim.scenario import FunctionPlan, MappingPlan, Put, Scenario
-    from support.sim.trace import Trace
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def watched(check: Callable[Concatenate[Ledger, P], R]) -> Callable[Concatenate[Ledger, P], R | None]:
-    """What the check finds ends the run, and not the daemon's code that called it."""
-
-    @wraps(check)
-    def watching(ledger: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return check(ledger, *args, **kwargs)
-        except Broken as broken:
-            ledger.fail(str(broken))
-            return None
-
-    return watching
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """A LATEST iterator: the server's time, and how many records the shard had."""
-
-    server_time: float
-    records: int
+    from support.sim.scenario import MappingPlan, Put, Scenario
+    from support.sim.journal import Trace
 
 
 class Ledger:
-    """What is known of the world, and the checks.
+    """The books, and the first thing that is wrong.
 
     Attributes:
-        broken: done with the first thing that is wrong.
+        broken: done, with the violation, as soon as there is one.
+        running: invocations under way, of all processes that are alive.
+        request_ids: of all invocations.
+        holds: every hold of a lease there ever was.
+        processes: by the name under which they own leases.
     """
 
     def __init__(self, scenario: Scenario, trace: Trace) -> None:
         self.trace = trace
+        self.scenario = scenario
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.books: dict[tuple[str, ShardId], Book] = {}
-        self.lines: dict[tuple[str, ShardId], Line] = {}
         self.tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
-        self._plans = scenario.mappings
-        self._concurrency = scenario.concurrency
-        self._running: dict[Call, None] = {}
-        self._request_ids: set[str] = set()
-        self._holds: dict[tuple[str, str, ShardId], Hold] = {}
-        self._granted: dict[Lease, Hold] = {}
+        self.running: dict[Call, None] = {}
+        self.request_ids: set[str] = set()
+        self.holds: dict[Lease, Hold] = {}
+        self.processes: dict[str, Process] = {}
+        self._lines: dict[tuple[str, ShardId], Line] = {}
+        self._plans = {default_uuid(plan.name): plan for plan in scenario.mappings}
 
     def fail(self, what: str) -> None:
-        """The run is over: this is wrong."""
+        """This is wrong: the run is over."""
         self.trace.note(f"VIOLATION {what}")
         if not self.broken.done():
             self.broken.set_result(what)
+
+    def checking(self) -> Checking:
+        """What is found `Broken` inside ends the run; it never reaches the daemon's code around it."""
+        return Checking(self)
+
+    def plan(self, mapping: MappingId) -> MappingPlan:
+        """The mapping with this UUID."""
+        return self._plans[mapping]
+
+    def line(self, plan: MappingPlan, shard: ShardId) -> Line:
+        """A mapping's way through a shard of its stream. One that is not set up at enrolment begins at its first record."""
+        key = plan.name, shard
+        if key not in self._lines:
+            self._lines[key] = Line(plan=plan, book=self.books[plan.stream.arn, shard])
+        return self._lines[key]
+
+    def lines(self) -> list[Line]:
+        """Of every mapping and every shard of its stream."""
+        return [self.line(plan, shard) for plan in self._plans.values() for arn, shard in self.books if arn == plan.stream.arn]
+
+    def opened(self, arn: str, shards: tuple[KinesisShard, ...]) -> None:
+        """The shards of a stream as they are now."""
+        for shard in shards:
+            if (arn, shard.id) not in self.books:
+                self.books[arn, shard.id] = Book(stream=arn, shard=shard.id, parents=shard.parents)
+                for parent in shard.parents:
+                    self.books[arn, parent].closed = True
+                self.trace.note(f"shard {arn[-1]} {shard.id} of {shard.parents}")
+
+    def put(self, put: Put, shard: ShardId, sequence: str, arrived_at: float) -> None:
+        """The service has taken a record."""
+        book = self.books[put.stream.arn, shard]
+        book.add(Entry(put=put, sequence=int(sequence), arrived_at=arrived_at))
+        self.trace.note(f"put {put.stream.name}{int(shard[-4:])} {len(book.entries) - 1} {put.how} {put.failures}")
+
+
+class Checking:
+    """See `Ledger.checking`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if isinstance(error, Broken):
+            self._ledger.fail(str(error))
+        return isinstance(error, Broken)

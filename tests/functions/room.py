@@ -1,0 +1,113 @@
+"""Process executors under observation: what they tell, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from contract.executor_contract import SOON, SystemClock, invocation
+
+from poller.executors.process import ProcessExecutor, ProcessSpec
+
+if TYPE_CHECKING:
+    from poller.core.model import Answer
+
+FUNCTIONS = Path(__file__).parent
+MARK = "POLLER_TEST_MARK"
+
+
+class Recorder:
+    """Notes what an executor tells."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, str | None]] = []
+        self.ends: list[str] = []
+        self.starts = 0
+
+    def output(self, line: str, *, stream: Literal["stdout", "stderr"], request_id: str | None) -> None:
+        self.lines.append((stream, line, request_id))
+
+    def initialised(self, seconds: float) -> None:
+        assert seconds > 0
+        self.starts += 1
+
+    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None:
+        self.ends.append(reason)
+
+
+class Room:
+    """An executor whose processes can be found by a mark in their environment, wherever they have gone."""
+
+    def __init__(self, executor: ProcessExecutor, events: Recorder, mark: str) -> None:
+        self.executor = executor
+        self.events = events
+        self._mark = f"{MARK}={mark}".encode()
+
+    async def invoke(self, fault: str = "none", *, seconds: float = 20.0, request_id: str = "r", **event: Any) -> Answer:
+        return await self.executor.invoke(invocation({"fault": fault, **event}, seconds=seconds, request_id=request_id))
+
+    def processes(self) -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self._mark in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+        return found
+
+
+MakeRoom = Callable[..., contextlib.AbstractAsyncContextManager[Room]]
+
+
+def rooms(temporary: Path) -> MakeRoom:
+    """Makes rooms that must be as they were when they are left: no process, no descriptor, no folder more.
+
+    `temporary` is where `tempfile` makes its folders.
+    """
+
+    @asynccontextmanager
+    async def enter(handler: str = "faults.handler", code: Path = FUNCTIONS, **options: Any) -> AsyncIterator[Room]:
+        mark, events = uuid.uuid4().hex, Recorder()
+        environment = {MARK: mark, **options.pop("environment", {})}
+        spec = ProcessSpec(name="faulty", handler=handler, code=code, environment=environment, **options)
+        descriptors = open_descriptors()
+        async with ProcessExecutor(spec, events, SystemClock()) as executor:
+            room = Room(executor, events, mark)
+            yield room
+        assert room.processes() == []
+        assert open_descriptors() == descriptors
+        assert list(temporary.iterdir()) == []  # noqa: ASYNC240 - nothing waits for it
+
+    return enter
+
+
+def open_descriptors() -> list[int]:
+    """The files that this process has open, found without opening one."""
+    found = []
+    for descriptor in range(1024):
+        with contextlib.suppress(OSError):
+            os.fstat(descriptor)
+            found.append(descriptor)
+    return found
+
+
+async def until(condition: Callable[[], bool], within: float = SOON) -> None:
+    """Waits for what other processes bring about."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.002)
+
+
+async def longest_pause(task: asyncio.Task[Any]) -> float:
+    """How long the event loop left others waiting at the most, in seconds, until the task was done."""
+    loop = asyncio.get_running_loop()
+    longest, last = 0.0, loop.time()
+    while not task.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, loop.time() - last), loop.time()
+    return longest

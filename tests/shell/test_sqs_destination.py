@@ -1,0 +1,47 @@
+"""The failure destination SQS: one message for each report, whose body is the document."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from support.doubles import Trouble
+from support.stage import MAPPING, SHARD, virtually
+from support.virtual import VirtualClock
+
+from poller.apis.memory_sqs import MemorySqs
+from poller.core.report import FailureReport
+from poller.destinations.sqs import SqsDestination
+from poller.errors import SourceGone, Unavailable
+
+DOCUMENT = {"requestContext": {"requestId": "r1", "condition": "RetryAttemptsExhausted"}, "version": "1.0", "ü": "\u2028"}
+REPORT = FailureReport(mapping=MAPPING, shard=SHARD, at=0.0, document=DOCUMENT, records=())
+
+
+@virtually
+async def test_the_document_is_the_body_keys_in_order() -> None:
+    api = MemorySqs(VirtualClock())
+    queue = api.queues.create_queue("dead-letters")
+    destination = SqsDestination(api=api, queue_arn=queue)
+    await destination.send(REPORT)
+    (message,) = api.queues.messages(queue)
+    assert orjson.loads(message.body) == DOCUMENT
+    assert list(orjson.loads(message.body)) == list(DOCUMENT)
+    assert destination.kind == "sqs"
+
+
+@virtually
+async def test_it_tries_once_and_says_what_went_wrong() -> None:
+    trouble = Trouble()
+    api = MemorySqs(VirtualClock(), trouble)
+    destination = SqsDestination(api=api, queue_arn=api.queues.create_queue("dead-letters"))
+    trouble.refuse(Unavailable("SendMessage", "throttled"), "SendMessage")
+    with pytest.raises(Unavailable):
+        await destination.send(REPORT)
+    assert len(trouble.calls["SendMessage"]) == 1
+
+
+@virtually
+async def test_a_queue_that_does_not_exist_is_said_to_be_gone() -> None:
+    destination = SqsDestination(api=MemorySqs(VirtualClock()), queue_arn="arn:aws:sqs:us-east-1:000000000000:nowhere")
+    with pytest.raises(SourceGone, match="nowhere"):
+        await destination.send(REPORT)

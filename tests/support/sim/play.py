@@ -1,0 +1,227 @@
+"""Plays a scenario: the storm, in which nothing may ever be wrong, and the calm, in which everything has to be worked off."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, NoReturn
+from unittest.mock import patch
+
+import structlog
+
+from poller import checkpointer, compose, daemon
+from poller.sources import kinesis
+from support.sim.closing import check_figures, check_outcome, iterator_ages, unowned
+from support.sim.draw import draw
+from support.sim.journal import Trace, Violation
+from support.sim.process import Process
+from support.sim.scenario import Crash, Join, Jump, Pause, Put, Reshard, Restart
+from support.sim.surroundings import Surroundings
+from support.virtual import run_virtually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+
+    from support.sim.ledger import Ledger
+    from support.sim.scenario import Act, Limits, Scenario
+
+COMMAND = "PYTHONPATH=tests .venv/bin/python -m support.sim --trace --seeds"
+LOOK = 0.5
+"""Seconds between two looks at whether everything is done."""
+
+AGE_SETTLES = 10.0
+"""Seconds in which every iterator age is 0 once everything is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A run in which nothing was wrong: its trace's digest, and the virtual seconds that the calm took to work everything off."""
+
+    digest: str
+    calm: float
+
+
+def run(seed: int, trace: Trace | None = None, *, logs: bool = False) -> Played:
+    """Plays the scenario of a seed. Raises `Violation`. With `logs` the trace has the daemon's log between its lines."""
+    trace, scenario = trace or Trace(), draw(seed)
+    try:
+        calm = run_virtually(_supervised(scenario, trace, logs=logs), Random(f"loop {seed}"))
+    except Exception as error:
+        lines = "\n".join(trace.lines)
+        raise Violation(f"seed {seed}: {error}\n\n{lines}\n\nAgain, in full: {COMMAND} {seed}") from error
+    return Played(digest=trace.digest, calm=calm)
+
+
+async def _supervised(scenario: Scenario, trace: Trace, *, logs: bool) -> float:
+    """The run, until it is over or the ledger finds something wrong; then nothing is left."""
+    play = Play(scenario, trace)
+    with _limits(scenario.limits), _logging(play.ledger, logs=logs):
+        playing = asyncio.get_running_loop().create_task(play.run())
+        await asyncio.wait([playing, play.ledger.broken], return_when=asyncio.FIRST_COMPLETED)
+        playing.cancel()
+        await asyncio.wait([playing])
+        await play.end()
+    if play.ledger.broken.done():
+        raise Violation(play.ledger.broken.result())
+    return playing.result()
+
+
+class Play:
+    """A run under way: the surroundings, and who lives in them."""
+
+    def __init__(self, scenario: Scenario, trace: Trace) -> None:
+        self._scenario = scenario
+        self._around = Surroundings(scenario, trace)
+        self._living: dict[int, Process] = {}
+        self._born = 0
+        self._loop = asyncio.get_running_loop()
+        self.ledger = self._around.ledger
+
+    async def run(self) -> float:
+        """Storm, calm, and the end. Returns how long the calm took."""
+        async with asyncio.TaskGroup() as acts:
+            for act in sorted((*self._scenario.puts, *self._scenario.acts), key=lambda act: act.at):
+                await asyncio.sleep(max(0.0, act.at - self._loop.time()))
+                self._perform(act, acts)
+        await asyncio.sleep(max(0.0, self._scenario.calm_at - self._loop.time()))
+        began = self._loop.time()
+        self._calm_down()
+        await self._work_off()
+        took = self._loop.time() - began
+        await self._ages_settle()
+        await self._close()
+        return took
+
+    async def end(self) -> None:
+        """Whoever lives dies, and nothing is under way any more."""
+        for process in self._living.values():
+            await process.crash(loose=False)
+        await self._around.end()
+
+    # --------------------------------------------------------------------------------------------------------------- acts
+
+    def _perform(self, act: Act | Put, acts: asyncio.TaskGroup) -> None:
+        match act:
+            case Put():
+                self._around.put(act)
+            case Reshard():
+                self._around.reshard(act)
+            case Join(slot=slot):
+                self._start(slot)
+            case Crash(slot=slot) | Restart(slot=slot):
+                if process := self._living.pop(slot, None):
+                    acts.create_task(self._away(act, process))
+            case Pause(slot=slot, seconds=seconds):
+                if process := self._living.get(slot):
+                    self._around.weather.paused_until[process.name] = self._loop.time() + seconds
+                    self.ledger.trace.note(f"{process.name} is paused for {seconds:.1f} s")
+            case Jump(slot=slot, seconds=seconds):
+                if process := self._living.get(slot):
+                    process.clock.jump(seconds)
+                    self.ledger.trace.note(f"the clock of {process.name} jumps by {seconds:.0f} s")
+
+    def _start(self, slot: int) -> None:
+        self._born += 1
+        self._living[slot] = Process(f"{'ab'[slot]}{self._born}", self._around)
+
+    async def _away(self, act: Crash | Restart, process: Process) -> None:
+        if isinstance(act, Crash):
+            await process.crash(loose=act.loose)
+        else:
+            await self._stop(process)
+        await asyncio.sleep(act.away)
+        if act.slot not in self._living:
+            self._start(act.slot)
+
+    async def _stop(self, process: Process) -> None:
+        await process.stop()
+        check_figures(self._scenario, process)
+
+    # --------------------------------------------------------------------------------------------------------------- calm
+
+    def _calm_down(self) -> None:
+        self.ledger.trace.note("calm")
+        self._around.weather.calm = True
+        self._around.weather.paused_until.clear()
+        for process in self._living.values():
+            process.clock.right()
+
+    async def _work_off(self) -> None:
+        """Until everything is done and every shard has its reader."""
+        until = self._loop.time() + patience(self._scenario)
+        while not (self._done() and not self._orphans()):
+            await asyncio.sleep(LOOK)
+            if self._loop.time() > until:
+                left = [f"{line} {line.reached}/{len(line.book.entries)}" for line in self.ledger.lines() if not line.done]
+                self._fail(f"in {patience(self._scenario):.0f} s of calm not everything was worked off: {left}, {self._orphans()}")
+
+    def _done(self) -> bool:
+        return all(line.done for line in self.ledger.lines())
+
+    def _orphans(self) -> list[str]:
+        return unowned(self.ledger, self._around.contents, [process.name for process in self._living.values()])
+
+    async def _ages_settle(self) -> None:
+        until = self._loop.time() + AGE_SETTLES
+        while any(ages := [iterator_ages(process) for process in self._living.values()]):
+            await asyncio.sleep(1.0)
+            if self._loop.time() > until:
+                self._fail(f"everything is done, and iterator ages are {ages}")
+
+    async def _close(self) -> None:
+        """Everybody drains; what is left is looked at."""
+        for process in tuple(self._living.values()):
+            await self._stop(process)
+        self._living.clear()
+        check_outcome(self.ledger, self._around.contents, self._around.queues[1])
+
+    def _fail(self, what: str) -> NoReturn:
+        self.ledger.fail(what)
+        raise asyncio.CancelledError
+
+
+def patience(scenario: Scenario) -> float:
+    """Seconds of calm in which everything must be done: back-offs and leases run out, poison is given up, old records expire."""
+    worst = 0.0
+    for plan in scenario.mappings:
+        failing = sum(put.failures != 0 for put in scenario.puts if put.stream == plan.stream)
+        tries = 1 + (plan.retries if plan.retries >= 0 else 8)
+        old = plan.age + 80.0 if plan.age >= 0 else 0.0
+        slow = sum(put.slow for put in scenario.puts if put.stream == plan.stream)
+        worst += old + failing * tries * (plan.function.timeout + 4.0) + slow * tries + len(scenario.puts) * plan.function.usual
+    return 240.0 + worst
+
+
+# -------------------------------------------------------------------------------------------------------------- the process-wide
+
+
+@contextmanager
+def _limits(limits: Limits) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(kinesis, "READ_LIMIT", limits.read_limit))
+        stack.enter_context(patch.object(compose, "READ_AHEAD_RECORDS", limits.read_ahead))
+        stack.enter_context(patch.object(daemon, "READ_AHEAD_BYTES", limits.read_ahead_bytes))
+        stack.enter_context(patch.object(checkpointer, "MAX_PENDING", limits.pending))
+        yield
+
+
+@contextmanager
+def _logging(ledger: Ledger, *, logs: bool) -> Iterator[None]:
+    """Logs are read for one event, a crash of what is supervised: everything that the world does is foreseen, so it is a bug."""
+
+    def read(_: object, level: str, event: MutableMapping[str, object]) -> NoReturn:
+        name = event.pop("event", "")
+        if name == "crashed":
+            ledger.fail(f"the daemon's own code crashed: {event.get('what')}: {event.get('error')}")
+        ledger.trace.aside(f"{level} {name} {' '.join(f'{key}={value}' for key, value in event.items())}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    wrapper = structlog.make_filtering_bound_logger("debug" if logs else "error")
+    structlog.configure(processors=[read], wrapper_class=wrapper, cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

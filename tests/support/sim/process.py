@@ -1,0 +1,203 @@
+"""One incarnation of the daemon: `poller.daemon.serve` between watched ends, which can drain, and die."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from poller.compose import World
+from poller.config import Config
+from poller.daemon import serve
+from poller.drain import Drain
+from poller.observe.metrics import Metrics
+from poller.wiring import Wiring
+from support.sim.books import Tally
+from support.sim.function import SimExecutor
+from support.sim.letters import SimSqs
+from support.sim.scenario import ACCOUNT, QUEUE
+from support.sim.store import SimStore
+from support.sim.stream import SimKinesis
+from support.sim.weather import Trouble
+from support.virtual import EPOCH, VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from poller.config import Connection, StoreConfig
+    from poller.core.model import ShardId
+    from poller.ports import Executor, KinesisApi, SqsApi, Store
+    from poller.wiring import Worker
+    from support.sim.hold import Hold
+    from support.sim.scenario import MappingPlan, Scenario
+    from support.sim.surroundings import Surroundings
+    from support.sim.weather import Service
+
+T = TypeVar("T")
+
+GRACE = 2.0
+"""Seconds beyond its time-out by which a drain is over."""
+
+
+class JumpingClock(VirtualClock):
+    """The wall clock of one process.
+
+    Attributes:
+        highest: the latest Unix time that it has shown.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._highest = 0.0
+
+    def jump(self, seconds: float) -> None:
+        self._highest = self.highest
+        super().jump(seconds)
+
+    def right(self) -> None:
+        """Somebody has set it right."""
+        self.jump(EPOCH - self.skew)
+
+    @property
+    def highest(self) -> float:
+        return max(self._highest, self.time())
+
+
+class Process:
+    """An incarnation of the daemon.
+
+    Attributes:
+        alive: false from its crash on: nothing that it does counts.
+        holds: by mapping and shard, the lease that it got last.
+        kinesis: by mapping, its connections.
+    """
+
+    def __init__(self, name: str, around: Surroundings) -> None:
+        self.name = name
+        self.ledger = around.ledger
+        self.clock = JumpingClock()
+        self.drain = Drain()
+        self.metrics = Metrics()
+        self.alive = True
+        self.holds: dict[tuple[str, ShardId], Hold] = {}
+        self.kinesis: dict[str, SimKinesis] = {}
+        self._sqs: list[SimSqs] = []
+        self._store: SimStore | None = None
+        self._around = around
+        self._scenario = around.scenario
+        self._unread = iter(around.scenario.mappings)
+        self._unsent = iter([plan for plan in around.scenario.mappings if plan.destination])
+        self.ledger.processes[name] = self
+        world = World(clock=self.clock, rng=self._chance("daemon"), wiring=self._wiring(), owner=name)
+        running = serve(configuration(self._scenario), world, self.drain, self.metrics)
+        self.task = asyncio.get_running_loop().create_task(running, name=name)
+        self.task.add_done_callback(self._over)
+        self.ledger.trace.note(f"{name} starts")
+
+    def tally(self, plan: MappingPlan) -> Tally:
+        """Its figures for one mapping."""
+        return self.ledger.tallies[self.name, plan.name]
+
+    def linger(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A call that goes on whatever becomes of who waits for it."""
+        return self._around.linger(call)
+
+    async def crash(self, *, loose: bool) -> None:
+        """Cut off from the world, then dropped: no `finally` can save it. With `loose`, what it had sent may still have its effect."""
+        self.alive = False
+        self.ledger.trace.note(f"{self.name} crashes{', loose' if loose else ''}")
+        for connection in (*self.kinesis.values(), *self._sqs):
+            connection.cut()
+        if self._store is not None and not loose:
+            self._store.cut()
+        self.task.cancel()
+        await asyncio.wait([self.task], timeout=GRACE)
+        if not self.task.done():
+            self.ledger.fail(f"{self.name} does not end when it is cancelled")
+
+    async def stop(self) -> None:
+        """Drains, in time."""
+        self.ledger.trace.note(f"{self.name} drains")
+        self.drain.start()
+        await asyncio.wait([self.task], timeout=self._scenario.drain + GRACE)
+        if not self.task.done() and self.alive:
+            self.ledger.fail(f"{self.name} has not drained within {self._scenario.drain + GRACE} s")
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """A process that is not told to ends neither well nor badly."""
+        error = None if task.cancelled() else task.exception()
+        self.ledger.trace.note(f"{self.name} ended")
+        if self.alive and (error is not None or not self.drain.started):
+            self.ledger.fail(f"{self.name} ended by itself: {error!r}")
+
+    # ------------------------------------------------------------------------------------------------------------- wiring
+
+    def _wiring(self) -> Wiring:
+        return Wiring(kinesis=self._connect, sqs=self._connect_queue, store=self._open_store, executor=self._executor)
+
+    async def _connect(self, _: Connection) -> KinesisApi:
+        """One for each mapping, in their order."""
+        plan = next(self._unread)
+        faults = self._trouble("kinesis", plan.name)
+        self.kinesis[plan.name] = SimKinesis(self, plan, self._around.streams, faults)
+        return self.kinesis[plan.name]
+
+    async def _connect_queue(self, _: Connection) -> SqsApi:
+        """One for each mapping with a destination, in their order."""
+        plan = next(self._unsent)
+        connection = SimSqs(self, plan, self._around.queues, self._trouble("sqs", plan.name))
+        self._sqs.append(connection)
+        return connection
+
+    def _open_store(self, _: StoreConfig) -> Store:
+        self._store = SimStore(self, self._around.contents, self.clock, self._trouble("store", ""))
+        return self._store
+
+    def _executor(self, worker: Worker) -> Executor:
+        plan = next(each for each in self._scenario.functions if each.name == worker.name)
+        return SimExecutor(self, plan, self._around.moods, self._chance(f"kill {worker.name}"))
+
+    def _trouble(self, service: Service, of: str) -> Trouble:
+        chance = self._chance(f"{service} {of}")
+        return Trouble(weather=self._around.weather, service=service, process=self.name, chance=chance)
+
+    def _chance(self, what: str) -> Random:
+        return Random(f"{self._scenario.seed} {self.name} {what}")
+
+
+def configuration(scenario: Scenario) -> Config:
+    """The scenario as an operator would write it."""
+    functions = {
+        plan.name: {"executor": "inline", "handler": "app.handler", "timeout": plan.timeout, "maximum_concurrency": plan.concurrency}
+        for plan in scenario.functions
+    }
+    return Config.model_validate(
+        {
+            "store": {"url": "memory://", "lease_duration": scenario.lease},
+            "http": {"listen": None},
+            "drain_timeout": scenario.drain,
+            "concurrency_limit": scenario.concurrency,
+            "functions": functions,
+            "event_source_mappings": [_mapping(plan) for plan in scenario.mappings],
+        }
+    )
+
+
+def _mapping(plan: MappingPlan) -> dict[str, object]:
+    written: dict[str, object] = {
+        "name": plan.name,
+        "event_source_arn": plan.stream.arn,
+        "function_name": plan.function.name,
+        "batch_size": plan.batch_size,
+        "maximum_batching_window_in_seconds": plan.window,
+        "maximum_retry_attempts": plan.retries,
+        "maximum_record_age_in_seconds": plan.age,
+        "bisect_batch_on_function_error": plan.bisect,
+        "function_response_types": ["ReportBatchItemFailures"] if plan.reports else [],
+        "starting_position": plan.start,
+    }
+    if plan.timestamp is not None:
+        written["starting_position_timestamp"] = plan.timestamp
+    if plan.destination:
+        written["destination_config"] = {"on_failure": {"destination": f"arn:aws:sqs:{ACCOUNT}:{QUEUE}"}}
+    return written

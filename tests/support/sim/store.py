@@ -1,0 +1,179 @@
+"""The store: contents in memory that are watched, and a process's connection, whose calls go on when nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import orjson
+
+from poller.core.model import BEGINNING
+from poller.errors import Unavailable
+from poller.stores.memory import MemoryContents, MemoryStore
+from support.sim.hold import Hold
+from support.sim.journal import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from poller.core.model import Checkpoint, Lease, MappingId, ShardId, StreamId
+    from poller.ports import Enrolment
+    from support.sim.books import Line
+    from support.sim.ledger import Ledger
+    from support.sim.process import Process
+    from support.sim.stream import SimKinesis
+    from support.sim.weather import Trouble
+    from support.virtual import VirtualClock
+
+T = TypeVar("T")
+
+
+class Starts(dict["ShardId", "Checkpoint"]):
+    """The first checkpoints of an enrolment, with what the process knew of the stream when it asked for it."""
+
+    def __init__(self, starts: Mapping[ShardId, Checkpoint], kinesis: SimKinesis) -> None:
+        super().__init__(starts)
+        self.granted = dict(kinesis.granted)
+        self.listed = kinesis.listed
+
+
+class SimStore(MemoryStore):
+    """`Store` of one process. A call that was sent has its effect, whether or not its caller still waits, or lives."""
+
+    def __init__(self, process: Process, contents: MemoryContents, clock: VirtualClock, faults: Trouble) -> None:
+        super().__init__(contents, clock, faults)
+        self._process = process
+        self._trouble = faults
+
+    async def enroll(self, mapping: MappingId, stream: StreamId, starts: Mapping[ShardId, Checkpoint]) -> Enrolment:
+        """See `Store.enroll`."""
+        plan = self._process.ledger.plan(mapping)
+        return await super().enroll(mapping, stream, Starts(starts, self._process.kinesis[plan.name]))
+
+    async def acquire(self, mapping: MappingId, shard: ShardId, owner: str, ttl: float) -> Lease | None:
+        """See `Store.acquire`."""
+        lease = await super().acquire(mapping, shard, owner, ttl)
+        if lease is not None:
+            plan = self._process.ledger.plan(mapping)
+            self._process.holds[plan.name, shard] = self._process.ledger.holds[lease]
+        return lease
+
+    async def _call(self, operation: str, effect: Callable[[], T]) -> T:
+        if not self._process.alive:
+            raise Unavailable(operation, "connection", "the process is dead")
+        call = asyncio.shield(self._process.linger(super()._call(operation, effect)))
+        patience = self._trouble.impatient()
+        try:
+            async with asyncio.timeout(patience):
+                return await call
+        except TimeoutError:
+            raise Unavailable(operation, "timeout", "it may happen yet") from None
+
+
+class SimContents(MemoryContents):
+    """What the store keeps; each change is checked against the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def enroll(self, mapping: MappingId, stream: StreamId, starts: Mapping[ShardId, Checkpoint]) -> Enrolment:
+        """See `Store.enroll`."""
+        enrolment = super().enroll(mapping, stream, starts)
+        if enrolment.created and isinstance(starts, Starts):
+            with self._ledger.checking():
+                self._enrolled(mapping, starts)
+        return enrolment
+
+    def acquire(self, wanted: Lease, now: float, ttl: float) -> Lease | None:
+        """See `Store.acquire`."""
+        lease = super().acquire(wanted, now, ttl)
+        if lease is not None:
+            with self._ledger.checking():
+                self._acquired(lease)
+        return lease
+
+    def advance(self, lease: Lease, to: Checkpoint) -> bool:
+        """See `Store.advance`."""
+        moved = super().advance(lease, to)
+        if moved:
+            with self._ledger.checking():
+                self._advanced(lease, to)
+        return moved
+
+    def finish(self, lease: Lease) -> None:
+        """See `Store.finish`."""
+        super().finish(lease)
+        with self._ledger.checking():
+            self._finished(lease)
+
+    def owner(self, mapping: MappingId, shard: ShardId, now: float) -> str | None:
+        """Who holds an unexpired lease."""
+        state = self.shards(mapping, now).get(shard)
+        return None if state is None else state.owner
+
+    # ------------------------------------------------------------------------------------------------------------- checks
+
+    def _enrolled(self, mapping: MappingId, starts: Starts) -> None:
+        """The first checkpoints name every shard, and begin where the mapping says."""
+        ledger, plan = self._ledger, self._ledger.plan(mapping)
+        ledger.trace.note(f"enrolled {plan.name} {sorted(starts)}")
+        if starts.keys() != starts.listed:
+            raise Broken(f"{plan.name} is enrolled with {sorted(starts)}, but the stream has {sorted(starts.listed)}")
+        for shard, checkpoint in starts.items():
+            line = ledger.line(plan, shard)
+            if plan.start == "AT_TIMESTAMP":
+                line.begin = line.book.first_at(plan.timestamp or 0.0)
+            if plan.start == "LATEST":
+                told = orjson.loads(checkpoint.extra)["start"]["timestamp"]
+                if told != starts.granted[shard].server_time:
+                    raise Broken(f"{line} begins at {told}, but its iterator is of {starts.granted[shard].server_time}")
+                line.begin, line.earliest = starts.granted[shard].records, line.book.first_at(told)
+
+    def _acquired(self, lease: Lease) -> None:
+        """A new hold begins, after everything durable. Parents come first."""
+        line = self._line(lease)
+        self._ledger.trace.note(f"acquired {line} {lease.owner} epoch {lease.epoch}")
+        if lease.epoch <= line.epoch or line.finished:
+            raise Broken(f"{line} is given away with epoch {lease.epoch} after {line.epoch}, finished: {line.finished}")
+        for parent in line.book.parents:
+            if not self._ledger.line(line.plan, parent).finished:
+                raise Broken(f"{line} is read before its parent {parent} is finished")
+        line.epoch, line.holder = lease.epoch, lease.owner
+        earliest = line.earliest if line.durable is None else None
+        self._ledger.holds[lease] = Hold(
+            plan=line.plan,
+            book=line.book,
+            owner=lease.owner,
+            epoch=lease.epoch,
+            first=line.reached,
+            cursor=line.reached,
+            earliest=earliest,
+        )
+
+    def _advanced(self, lease: Lease, to: Checkpoint) -> None:
+        """The newest holder alone writes, forward, and never past what is not resolved."""
+        line = self._line(lease)
+        if to.position == BEGINNING:
+            raise Broken(f"{lease.owner} writes an empty checkpoint of {line}")
+        reached = line.book.index(int(to.position[:60])) + 1
+        self._ledger.trace.note(f"checkpoint {line} {reached} by {lease.owner} epoch {lease.epoch}")
+        if lease.epoch != line.epoch:
+            raise Broken(f"{lease.owner} writes a checkpoint of {line} with epoch {lease.epoch}, but {line.epoch} is the newest")
+        if line.durable is not None and reached < line.durable:
+            raise Broken(f"the checkpoint of {line} goes back from {line.durable} to {reached}")
+        hold, process = self._ledger.holds[lease], self._ledger.processes[lease.owner]
+        hold.checkpoint(reached, process.clock.highest)
+        line.silent.update(hold.silent)
+        line.durable = reached
+
+    def _finished(self, lease: Lease) -> None:
+        """Everything in the shard is durably resolved, and nothing will come."""
+        line = self._line(lease)
+        self._ledger.trace.note(f"finished {line} by {lease.owner} epoch {lease.epoch}")
+        line.finished = True
+        if lease.epoch != line.epoch or not line.done:
+            raise Broken(f"{line} is finished by epoch {lease.epoch}: newest {line.epoch}, {line.reached} of {len(line.book.entries)}")
+
+    def _line(self, lease: Lease) -> Line:
+        return self._ledger.line(self._ledger.plan(lease.mapping), lease.shard)

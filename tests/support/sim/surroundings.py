@@ -1,0 +1,86 @@
+"""All that outlives processes: the services, the store's contents, the weather, the functions' moods, calls under way, the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from poller.apis.memory_sqs import MemoryQueues
+from poller.apis.memory_streams import Behaviour, MemoryStreams
+from support.sim.function import Moods
+from support.sim.ledger import Ledger
+from support.sim.scenario import QUEUE
+from support.sim.store import SimContents
+from support.sim.weather import Weather
+from support.virtual import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from support.sim.journal import Trace
+    from support.sim.scenario import Put, Reshard, Scenario
+
+T = TypeVar("T")
+
+
+class Surroundings:
+    """The world of one run. The services have a clock of their own, which never jumps."""
+
+    def __init__(self, scenario: Scenario, trace: Trace) -> None:
+        self.scenario = scenario
+        self.ledger = Ledger(scenario, trace)
+        self.weather = Weather(scenario)
+        self.moods = Moods(scenario.puts, self.weather, Random(f"{scenario.seed} moods"))
+        self.contents = SimContents(self.ledger)
+        self._clock = VirtualClock()
+        behaviour = Behaviour(
+            reads_per_second=scenario.reads_per_second, empty_every=scenario.empty_every, late_end=scenario.late_end
+        )
+        self.streams = self._clock, MemoryStreams(self._clock, behaviour)
+        self.queues = self._clock, MemoryQueues(self._clock)
+        self.queues[1].create_queue(QUEUE)
+        self._under_way: set[asyncio.Task[Any]] = set()
+        for stream in scenario.streams:
+            arn = self.streams[1].create_stream(stream.name, shards=stream.shards)
+            self.ledger.opened(arn, self.streams[1].list_shards(arn))
+
+    def linger(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Starts a call that goes on whatever becomes of who waits for it."""
+        task = asyncio.get_running_loop().create_task(call)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def end(self) -> None:
+        """Nothing is under way any more."""
+        while self._under_way:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.wait(self._under_way)
+
+    def put(self, put: Put) -> None:
+        """A producer puts a record."""
+        service = self.streams[1]
+        shard, sequence = service.put_record(put.stream.arn, put.key, orjson.dumps({"n": put.number}))
+        stored = service._streams[put.stream.arn].shards[shard].stored[-1]
+        self.ledger.put(put, shard, sequence, stored.arrived_at)
+
+    def reshard(self, act: Reshard) -> None:
+        """An operator splits a shard, or merges two; where that cannot be, nothing happens."""
+        service, arn = self.streams[1], act.stream.arn
+        listed = service.list_shards(arn)
+        parents = {parent for shard in listed for parent in shard.parents}
+        leaves = [shard.id for shard in listed if shard.id not in parents]
+        chosen = leaves[act.draw % len(leaves)]
+        if not act.merge:
+            service.split(arn, chosen)
+        for other in leaves if act.merge else ():
+            try:
+                service.merge(arn, chosen, other)
+            except ValueError:
+                continue
+            break
+        self.ledger.opened(arn, service.list_shards(arn))
