@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 NO_SHARD = ShardId("")
 
 READ_AHEAD_RECORDS = 10_000
+SOON_RECORDS = 500
 READ_AHEAD_BATCHES = 2
-"""A shard reads ahead 10,000 records, or two full batches where that is more."""
+"""A shard holds 10,000 records at the most, and reads on while a lane has fewer than 500; two full batches where that is more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,10 @@ async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping:
         lease_ttl=parts.config.store.lease_duration,
         source=source(config, kinesis, function_arn, parts.pace, world.clock),
         store=parts.store,
-        limits=ReadAheadLimits(records=max(READ_AHEAD_RECORDS, READ_AHEAD_BATCHES * config.batch_size)),
+        limits=ReadAheadLimits(
+            records=max(READ_AHEAD_RECORDS, READ_AHEAD_BATCHES * config.batch_size),
+            soon=max(SOON_RECORDS, READ_AHEAD_BATCHES * config.batch_size),
+        ),
         budget=parts.budget,
         work=work,
         work_for=lambda shard: replace(work, place=shard, report=partial(stream_report, facts, shard)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random  # noqa: TID251  the composition root makes the real one
 import resource
@@ -35,6 +36,9 @@ READ_AHEAD_BYTES = 256 * 1024 * 1024
 
 LOG_FORMATS = {"auto": None, "json": True, "console": False}
 
+COLLECTIONS = (20_000, 20, 20)
+"""Allocations before the youngest generation is looked at, and so on."""
+
 SAME_SIGNAL = 0.2
 """Seconds in which a second signal counts as the first: `timeout`, shells and supervisors signal the group as well."""
 
@@ -45,6 +49,7 @@ def run(config: Config) -> int:
     """Runs the daemon until it has drained; returns the exit code. Raises `ConfigError` for what only the world could tell."""
     configure(config.log.level, json=LOG_FORMATS[config.log.format])
     raise_descriptor_limit()
+    spare_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(main(config))
     return 0
@@ -62,9 +67,9 @@ async def main(config: Config) -> None:
             await serve(config, world, drain)
 
 
-async def serve(config: Config, world: World, drain: Drain) -> None:
+async def serve(config: Config, world: World, drain: Drain, metrics: Metrics | None = None) -> None:
     """Opens everything in order, runs the mappings until the drain is done, and closes in reverse."""
-    metrics, health = Metrics(), Health(world.clock)
+    metrics, health = metrics or Metrics(), Health(world.clock)
     async with AsyncExitStack() as stack:
         if config.http.listen is not None:
             from poller.admin.http import AdminServer  # noqa: PLC0415  aiohttp is not needed without a listener
@@ -147,6 +152,12 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
         return uvloop.new_event_loop
     return None
+
+
+def spare_the_collector() -> None:
+    """Modules live for ever and records in flight make no cycles: the collector may look more rarely (8 % of the CPU)."""
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
 
 
 def raise_descriptor_limit() -> None:

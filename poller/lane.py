@@ -115,10 +115,10 @@ async def step(attempt: Attempt, lane: Lane, work: Work, drain: Drain) -> Decisi
         alive, decision = work.policy.expire(attempt, work.clock.time())
         if alive is attempt:
             decision = await invoke(attempt, work)
-        elif alive is not None:
-            decision = replace(decision, again=(alive,))
     await carry_out(decision, lane, work, drain)
-    return decision
+    if alive is None or alive is attempt:
+        return decision
+    return replace(decision, again=(alive,))  # what is younger goes on as another attempt: no retry that is to be counted
 
 
 async def invoke(attempt: Attempt, work: Work) -> Decision:

@@ -6,7 +6,7 @@ The unit that crashes and restarts is the leased shard as a whole, from its chec
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poller.core.model import Start
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Literal
 
-    from poller.core.model import Lease, MappingId, Shard, ShardId, ShardState, StreamId
+    from poller.core.model import Checkpoint, Lease, MappingId, Shard, ShardId, ShardState, StreamId
     from poller.drain import Drain
     from poller.lane import Work
     from poller.ports import Store, StreamSource
@@ -114,6 +114,7 @@ class Run:
         self._shards = shards
         self._running: set[ShardId] = set()
         self._enrolled = False
+        self._boundaries_are_ours = False
         self._news: asyncio.Future[None] | None = None
 
     async def watch(self) -> bool:
@@ -133,7 +134,8 @@ class Run:
         known = await self._mapping.store.stream(self._mapping.id)
         if known is None:
             starts = {shard.id: first_checkpoint(await self._begin(shard)) for shard in await self._mapping.source.shards()}
-            known = (await self._mapping.store.enroll(self._mapping.id, description.id, starts)).stream
+            enrolment = await self._mapping.store.enroll(self._mapping.id, description.id, starts)
+            known, self._boundaries_are_ours = enrolment.stream, enrolment.created
         check_same_stream(known, description.id)
         self._enrolled = True
 
@@ -193,16 +195,23 @@ class Run:
         if lease is None:
             return False
         self._observe.lease("acquired", shard)
-        finished = False
+        held, finished = True, False
         try:
             finished = await run_shard(await self._held(lease, asked_at), self._drain)
+            held = False
         except* LeaseLost:
             self._observe.lease("lost", shard)
+            held = False
+        except* MappingError as doubt:  # the stream may be another one by now: nobody reads on before the look-out has looked
+            tell(shard, leaf(doubt), mapping.work)
+        finally:
+            if held:  # something else went wrong, and nobody renews it any more
+                self._observe.lease("expired", shard)
         return finished
 
     async def _held(self, lease: Lease, asked_at: float) -> HeldShard:
         mapping = self._mapping
-        start = start_from(await mapping.store.load(lease))
+        start = self._from(await mapping.store.load(lease))
         return HeldShard(
             lease=lease,
             ttl=mapping.lease_ttl,
@@ -213,6 +222,12 @@ class Run:
             budget=mapping.budget,
             work=mapping.work_for(lease.shard),
         )
+
+    def _from(self, checkpoint: Checkpoint | None) -> Start:
+        """Where a shard goes on. Of a LATEST boundary that another process has stored we have the time alone."""
+        start = start_from(checkpoint)
+        exact = start.type != "LATEST" or self._boundaries_are_ours
+        return start if exact else replace(start, type="AT_TIMESTAMP")
 
     def _look_again(self) -> None:
         if self._news is not None and not self._news.done():

@@ -1,7 +1,8 @@
 """Read-ahead of one shard: what has been read and is not settled yet, dealt to its lanes by key.
 
-One reader fills it, P lanes empty it, one `Progress` says how far the shard is done. The dealer never waits for a single lane:
-only the cap of the whole shard (records, bytes) stops the reader, and so a poisoned key holds up its own lane alone until then.
+One reader fills it, P lanes empty it, one `Progress` says how far the shard is done. It reads while any lane may soon run dry, so
+that no lane waits for the network, and no further, so that memory stays small. The dealer never waits for a single lane: only the
+cap of the whole shard (records, bytes) stops the reader then, and so a poisoned key holds up its own lane alone until then.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ class ReadAheadLimits:
     Attributes:
         records: at the most; never less than two batches, so that a full batch can always be gathered.
         bytes: of payload; a shard that holds nothing may always read once.
+        soon: a lane with fewer records than this in its inbox may soon run dry: two batches, or 500 records (a read brings up to 1,000).
         lanes: ParallelizationFactor.
     """
 
     records: int = 10_000
     bytes: int = 32 * 1024 * 1024
+    soon: int = 500
     lanes: int = 1
 
 
@@ -145,7 +148,8 @@ class ReadAhead:
         if not self._unsettled:
             return True
         return (
-            len(self._unsettled) < self._limits.records
+            any(lane.queued < self._limits.soon for lane in self.lanes)
+            and len(self._unsettled) < self._limits.records
             and self._bytes < self._limits.bytes
             and self._budget.used < self._budget.limit
         )
@@ -176,6 +180,11 @@ class ShardLane:
         self._arrival: Future[None] | None = None
         self.attempt: Attempt | None = None
 
+    @property
+    def queued(self) -> int:
+        """Records that its worker has not taken yet."""
+        return len(self._inbox)
+
     async def read(self, limit: int, wait: float | None) -> Slice:
         """See `Lane.read`."""
         if not (self._inbox or self._ended or wait == 0):
@@ -183,6 +192,7 @@ class ShardLane:
             await self._drain.wait(self._arrival, wait)
         inbox = self._inbox
         records = tuple([inbox.popleft() for _ in range(min(limit, len(inbox)))])
+        self._ahead.look_again()
         return Slice(records=records, more=bool(inbox), ended=self._ended and not inbox)
 
     async def settle(self, records: Sequence[Record]) -> None:

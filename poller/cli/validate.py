@@ -43,11 +43,11 @@ def add_to(commands: Commands) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from poller.config import load  # noqa: PLC0415  (help must not wait for pydantic)
+    from poller.config import load, shown  # noqa: PLC0415  (help must not wait for pydantic)
 
     config = load(arguments.file, SystemClock())
     mappings = _counted(len(config.event_source_mappings), "mapping")
-    print(f"{arguments.file}: ok, {mappings}, {_counted(len(config.functions), 'function')}")
+    print(f"{shown(arguments.file)}: ok, {mappings}, {_counted(len(config.functions), 'function')}")
     return EX_OK
 
 

@@ -10,7 +10,7 @@ from poller.config.functions import FunctionConfig, InlineFunctionConfig, Proces
 from poller.config.load import load
 from poller.config.mappings import MappingConfig
 from poller.config.model import AwsConfig, Config, Connection, HttpConfig, LogConfig, StoreConfig
-from poller.config.problem import InvalidConfig, Problem
+from poller.config.problem import InvalidConfig, Problem, shown
 
 __all__ = [
     "AwsConfig",
@@ -26,4 +26,5 @@ __all__ = [
     "ProcessFunctionConfig",
     "StoreConfig",
     "load",
+    "shown",
 ]

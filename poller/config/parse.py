@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
+from poller.config.masking import names_secrets
 from poller.config.problem import Document, Place, Problem, quote
 from poller.config.scalars import BadReference, expand, resolve
 from poller.config.syntax import explained
@@ -67,8 +68,8 @@ class _Anchored:
 class _Composer:
     """Builds the tree from the events of one document.
 
-    `_nodes` counts nodes with aliases unfolded, `_deepest` is how deep the node under construction goes. `_end` and `_secret_end` are
-    where the last event, and the last secret, end.
+    `_nodes` counts nodes with aliases unfolded, `_deepest` is how deep the node under construction goes. `_end` is where the last
+    key or node that was begun has its first event's end.
     """
 
     document: Document
@@ -78,7 +79,6 @@ class _Composer:
     _nodes: int = 0
     _deepest: int = 0
     _end: int = 0
-    _secret_end: int = -1
     _secret: bool = False
 
     def compose(self) -> Node | None:
@@ -90,9 +90,9 @@ class _Composer:
         return root
 
     def hide_the_rest(self) -> None:
-        """After an error: what comes after the last event, where it is, may be or was meant to be within a section of secrets."""
+        """After an error: what comes after the last event, where that is or may be within a section of secrets."""
         text = self.document.text
-        if self._secret or self._end == self._secret_end:
+        if self._secret:
             self.document.hide(self._end, len(text))
         elif found := _SECTION_OF_SECRETS.search(text, self._end):
             self.document.hide(found.end(), len(text))
@@ -105,6 +105,8 @@ class _Composer:
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
         self._end = _index(event.end_mark)
+        if self._secret and (isinstance(event, yaml.ScalarEvent) or getattr(event, "anchor", None) is not None):
+            self.document.hide(_index(event.start_mark), self._end)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         anchor = self._open(event)
@@ -153,7 +155,7 @@ class _Composer:
         for key_event in _until(events, yaml.MappingEndEvent):
             key, place = self._key(key_event), _place(self.document, key_event)
             self._end = _index(event.end_mark)
-            self._secret = secret or key.lower().startswith("env")
+            self._secret = secret or names_secrets(key)
             value = self._node(next(events), events, depth + 1)
             self._secret = secret
             if key in entries:
@@ -171,9 +173,6 @@ class _Composer:
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         place = _place(self.document, event)
-        if self._secret:
-            self._secret_end = _index(event.end_mark)
-            self.document.hide(_index(event.start_mark), self._secret_end)
         try:
             text = expand(_checked(event.value), self.environ)
         except BadReference as error:

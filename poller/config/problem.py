@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
+from poller.config.masking import stretches
 from poller.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ EXCERPT_WIDTH = 160
 QUOTE_LENGTH = 80
 MASK = "********"
 _NEAR = 4 * EXCERPT_WIDTH
-_USER_INFO = re.compile(r"""://([^\s"']{1,1000})@""")
 _LINE_BREAK = re.compile("(?<=[\n\x85\u2028\u2029])|(?<=\r)(?!\n)")
 
 
@@ -58,8 +58,7 @@ class Place:
     column: int = 0
 
     def __str__(self) -> str:
-        name = printable(self.document.name)
-        return f"{name}:{self.line}:{self.column}" if self.line else name
+        return f"{self.document.name}:{self.line}:{self.column}" if self.line else self.document.name
 
     @property
     def order(self) -> tuple[str, int, int]:
@@ -71,21 +70,27 @@ class Document:
     """The text of one file, and the stretches of it that nobody may see.
 
     Attributes:
-        name: the path as the user gave it.
+        name: the path as the user gave it, as far as a terminal can show it.
         text: the decoded content.
     """
 
     def __init__(self, name: str, text: str = "") -> None:
         self.name = name
         self.text = text
-        self._starts = list(accumulate(map(len, _LINE_BREAK.split(text)), initial=0))[:-1]
-        self._hidden = [match.span(1) for match in _USER_INFO.finditer(text)]
+        lines = _LINE_BREAK.split(text)
+        self._starts = list(accumulate(map(len, lines), initial=0))[:-1]
+        self._hidden = list(stretches(lines))
         self._merged: list[tuple[int, int]] = []
 
     @classmethod
     def at(cls, path: Path, text: str = "") -> Document:
-        """The document at a path; a name that is not UTF-8 is shown with its bytes escaped."""
-        return cls(os.fsencode(path).decode("utf-8", "backslashreplace"), text)
+        """The document at a path."""
+        return cls(shown(path), text)
+
+    @property
+    def lines(self) -> int:
+        """How many lines it has."""
+        return len(self._starts)
 
     def place(self, index: int) -> Place:
         """The place of the character at `index`."""
@@ -106,23 +111,23 @@ class Document:
         end = self._starts[line] if line < len(self._starts) else len(self.text)
         index = start + column - 1
         start, end = max(start, index - _NEAR), min(end, index + _NEAR)
-        shown, at = self._masked(start, end, index)
-        return _window(printable(shown.rstrip("\r\n\x85\u2028\u2029")), at)
+        line_text, at = self._masked(start, end, index)
+        return _window(printable(line_text.rstrip("\r\n\x85\u2028\u2029")), at)
 
     def _masked(self, start: int, end: int, index: int) -> tuple[str, int]:
         """The text from `start` to `end` with each hidden stretch replaced, and where `index` came to lie."""
-        shown, at, here = "", 0, start
+        result, at, here = "", 0, start
         for begin, stop in self._spans(start, end):
             if here <= index < begin:
-                at = len(shown) + index - here
-            shown += self.text[here:begin]
+                at = len(result) + index - here
+            result += self.text[here:begin]
             if begin <= index < stop:
-                at = len(shown)
-            shown += MASK
+                at = len(result)
+            result += MASK
             here = stop
         if index >= here:
-            at = len(shown) + index - here
-        return shown + self.text[here:end], at
+            at = len(result) + index - here
+        return result + self.text[here:end], at
 
     def _spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The hidden stretches between two indices, in order, without overlap, cut to fit."""
@@ -150,10 +155,15 @@ def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield last
 
 
+def shown(path: Path) -> str:
+    """A path fit for a terminal; bytes that are not UTF-8 are escaped."""
+    return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
 def quote(text: object) -> str:
     """A piece of the user's text inside a message: in quotes, on one line, not endless."""
-    shown = printable(str(text))
-    return f'"{shown}"' if len(shown) <= QUOTE_LENGTH else f'"{shown[:QUOTE_LENGTH]}..."'
+    clean = printable(str(text))
+    return f'"{clean}"' if len(clean) <= QUOTE_LENGTH else f'"{clean[:QUOTE_LENGTH]}..."'
 
 
 def printable(text: str) -> str:

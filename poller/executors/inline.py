@@ -54,9 +54,7 @@ class InlineExecutor:
     def __init__(self, handler: Handler, spec: InlineSpec, clock: Clock) -> None:
         self._handler = handler
         self._arn = spec.arn
-        self._facts = dict(
-            zip(worker.FACTS, (spec.name, "$LATEST", str(spec.memory_size), f"/aws/lambda/{spec.name}", "inline"), strict=True)
-        )
+        self._facts = (spec.name, "$LATEST", str(spec.memory_size), f"/aws/lambda/{spec.name}", "inline")
         self._clock = clock
         self._on_loop = any(inspect.iscoroutinefunction(each) for each in (handler, type(handler).__call__))
         self._threads = ThreadPoolExecutor(spec.maximum_concurrency, f"inline-{spec.name}")

@@ -12,7 +12,7 @@ import orjson
 
 def timed_out(request_id: str, seconds: float) -> bytes:
     """The function did not answer within so many seconds."""
-    return _error("Sandbox.Timedout", request_id, f"Task timed out after {seconds:.2f} seconds")
+    return _error("Sandbox.Timedout", request_id, f"Task timed out after {max(0.0, seconds):.2f} seconds")
 
 
 def exited(request_id: str, status: int) -> bytes:

@@ -14,7 +14,7 @@ from time import gmtime, strftime
 from typing import TYPE_CHECKING, Self, assert_never
 
 from poller.core.envelope import MAX_EVENT_BYTES
-from poller.core.model import Errored, Figures, Refused, Returned, TooLarge
+from poller.core.model import NO_FIGURES, Errored, Figures, Refused, Returned, TooLarge
 from poller.executors import payloads
 from poller.executors.child import Child, Ended
 from poller.executors.launch import ProcessSpec, launch
@@ -90,11 +90,13 @@ class ProcessExecutor:
             if error.errno in EXHAUSTED:
                 return Refused("unavailable", detail=f"no worker can be started: {error}")
             return Errored("crash", payloads.not_started(request_id, f"{error.strerror}: {error.filename}"))
+        except ValueError as error:  # an environment that no process can have
+            return Errored("crash", payloads.not_started(request_id, str(error)))
         self._children.add(child)
         seconds = max(INIT_SECONDS, self._spec.timeout)
         reply = await child.ready(seconds)
         if isinstance(reply, Ended):
-            return _died(reply, request_id, seconds)
+            return _died(reply, request_id, seconds, NO_FIGURES)
         if reply.kind == READY:
             return child
         child.stop("itself")  # which it is about to do
@@ -104,9 +106,11 @@ class ProcessExecutor:
     async def _run(self, child: Child, invocation: Invocation, seconds: float, init: float | None = None) -> Answer:
         deadline = invocation.deadline + (init or 0.0)
         call = Call(invocation.request_id, deadline, invocation.arn or self._spec.arn, invocation.trace)
+        started = self._clock.monotonic()
         reply = await child.invoke(call, invocation.event, seconds)
         if isinstance(reply, Ended):
-            return _died(reply, invocation.request_id, seconds)
+            figures = Figures(duration=self._clock.monotonic() - started, init_duration=init)
+            return _died(reply, invocation.request_id, seconds, figures)
         if child.alive:
             self._idle.append(child)
         figures = Figures(duration=reply.seconds, init_duration=init, max_memory=reply.memory or None)
@@ -140,13 +144,13 @@ class ProcessExecutor:
             removal.add_done_callback(self._removals.discard)
 
 
-def _died(ended: Ended, request_id: str, seconds: float) -> Answer:
+def _died(ended: Ended, request_id: str, seconds: float, figures: Figures) -> Answer:
     """What a worker's death means for whoever waited for its reply, for so many seconds at most."""
     match ended.cause:
         case "timeout":
-            return Errored("timeout", payloads.timed_out(request_id, seconds))
+            return Errored("timeout", payloads.timed_out(request_id, seconds), figures)
         case "itself" | "stopped":
-            return Errored("crash", payloads.exited(request_id, ended.status))
+            return Errored("crash", payloads.exited(request_id, ended.status), figures)
         case "channel":
-            return Errored("crash", payloads.broken_off(request_id, ended.detail))
+            return Errored("crash", payloads.broken_off(request_id, ended.detail), figures)
     assert_never(ended.cause)

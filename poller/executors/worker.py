@@ -33,7 +33,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Handler = Callable[[object, "Context"], object]
     Reply = tuple[bytes, bytes]
@@ -133,7 +133,7 @@ class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]  # no class c
 def serve(channel: int, handler: Handler, log: LogHandler) -> None:
     """Request by request, until the daemon closes the channel."""
     requests = open(channel, "rb", buffering=1 << 16, closefd=False)  # noqa: SIM115 - open for life
-    facts = {name: os.environ.get("AWS_LAMBDA_" + name, "") for name in FACTS}
+    facts = [os.environ.get("AWS_LAMBDA_" + name, "") for name in FACTS]
     process = os.getpid()
     while True:
         head = requests.read(REQUEST.size)
@@ -233,11 +233,10 @@ class Fault(Exception):
 class Context:
     """Lambda's context object. `facts` are the values of `FACTS`; `now` tells Unix seconds."""
 
-    def __init__(self, call: Call, facts: Mapping[str, str], now: Callable[[], float] = time.time) -> None:  # noqa: TID251
+    def __init__(self, call: Call, facts: Sequence[str], now: Callable[[], float] = time.time) -> None:  # noqa: TID251
         self.aws_request_id = call.request_id
         self.invoked_function_arn = call.arn
-        self.function_name, self.function_version, self.memory_limit_in_mb = (facts[name] for name in FACTS[:3])
-        self.log_group_name, self.log_stream_name = (facts[name] for name in FACTS[3:])
+        self.function_name, self.function_version, self.memory_limit_in_mb, self.log_group_name, self.log_stream_name = facts
         self.identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
         self.client_context = None
         self.tenant_id = None
@@ -289,17 +288,16 @@ def failure(error: BaseException, request_id: str, *, log: bool = False) -> byte
     except Exception:  # noqa: BLE001 - an exception class of the function's that cannot say what it is
         message = ""
     if log:
-        text = f"[ERROR] {error_type}: {message}\nTraceback (most recent call last):\n"
-        sys.stdout.write(text + "".join(line.rstrip("\n") + "\n" for line in trace))
+        title = f"[ERROR] {error_type}: {message}" if message else f"[ERROR] {error_type}"
+        sys.stdout.write("\n".join((title, "Traceback (most recent call last):", *(line.rstrip("\n") for line in trace), "")))
     return error_json({"errorMessage": message, "errorType": error_type, "requestId": request_id, "stackTrace": trace})
 
 
 def stack_trace(error: BaseException) -> list[str]:
-    """The frames of a traceback as Python prints them, from the first on that is not the runtime's own."""
+    """The frames of a traceback as Python prints them, from the first on that is not the runtime's own; all, if there is none."""
     frames = [tuple(frame) for frame in traceback.extract_tb(error.__traceback__)]
-    while frames and os.path.dirname(frames[0][0]) == RUNTIME_FOLDER:
-        del frames[0]
-    return traceback.format_list(frames)
+    theirs = (number for number, frame in enumerate(frames) if os.path.dirname(frame[0]) != RUNTIME_FOLDER)
+    return traceback.format_list(frames[next(theirs, 0) :])
 
 
 def too_large(size: int) -> bytes:
@@ -331,14 +329,13 @@ def encode(answer: object) -> bytes:
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
 
 
-def to_json(value: object, *, ascii_only: bool = ASCII_ONLY) -> str:
+def to_json(value: object) -> str:
     """JSON as Lambda's runtime client writes it with simplejson, which is not quite as the standard library does."""
-    quote = encode_basestring_ascii if ascii_only else encode_basestring
     try:
-        marshal.dumps(value, 2)  # type: ignore[arg-type]  # takes nothing but exact built-in types, and for these both agree
-        return json.dumps(value, ensure_ascii=ascii_only)
+        marshal.dumps(value, 2)  # type: ignore[arg-type]  # takes nothing but exact built-in types, for which both agree
+        return (PLAIN if ASCII_ONLY else UNICODE).encode(value)
     except Exception:  # noqa: BLE001 - the thorough way knows what it is, and names the error
-        writer = Writer(quote)
+        writer = Writer(encode_basestring_ascii if ASCII_ONLY else encode_basestring)
     try:
         writer.write(value)
     except RecursionError:
@@ -356,7 +353,7 @@ class Writer:
 
     def write(self, value: object) -> None:
         """Appends one value to the parts. Raises TypeError for what JSON has not, ValueError for what contains itself."""
-        text = scalar(value)
+        text = decimal_digits(value) or scalar(value)
         if text is not None:
             self.parts.append(self._quote(text) if isinstance(value, (str, bytes)) else text)
             return

@@ -25,6 +25,9 @@ IDLE_PAUSE: Final = 1.0
 """Seconds to leave a shard alone after a read with records, and after one without. While records come and more are left there is
 no pause but the limit of five reads a second; an empty page far from the tip is no reason to idle."""
 
+KEPT_KEYS: Final = 10_000
+"""Partition keys whose encoded form a reader keeps at the most."""
+
 ITERATOR_LIFE: Final = 280.0
 """Seconds for which an iterator is trusted; the service lets it live for 300."""
 
@@ -54,46 +57,40 @@ class KinesisFormat:
     """
 
     def __init__(self, shape: KinesisShape, shard: ShardId) -> None:
-        name = _text(shard)
-        self._before = '{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
-        self._event = '},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"' + name[1:-1] + ":"
+        self._heads: dict[str, str] = {}
+        self._event = '},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"' + _text(shard)[1:-1] + ":"
         self._after = (
-            '","eventName":"aws:kinesis:record","invokeIdentityArn":'
-            + _text(shape.role_arn)
-            + ',"awsRegion":'
-            + _text(shape.region)
-            + ',"eventSourceARN":'
-            + _text(shape.stream_arn)
-            + "}"
+            f'","eventName":"aws:kinesis:record","invokeIdentityArn":{_text(shape.role_arn)},"awsRegion":{_text(shape.region)},'
+            f'"eventSourceARN":{_text(shape.stream_arn)}}}'
         )
 
     def record(self, raw: KinesisRecord, received_at: float) -> Record:
-        """A raw record in the shape that a function sees. `received_at` is in Unix seconds."""
+        """A raw record in the shape that a function sees. `received_at` is in Unix seconds. Run for every record: lean."""
         sequence = raw["SequenceNumber"]
         arrived_at = raw["ApproximateArrivalTimestamp"]
         key = raw.get("PartitionKey", "")
-        encryption = raw.get("EncryptionType", "NONE")
+        head = self._heads.get(key) or self._head(key)
+        event = self._event if raw.get("EncryptionType", "NONE") == "NONE" else self._encrypted(raw)
         payload = (
-            f'{self._before}{_text(key)},"sequenceNumber":"{sequence}","data":"{raw["Data"]}",'
-            f'"approximateArrivalTimestamp":{arrived_at!r}'
-            f"{_encryption(encryption)}{self._event}{sequence}{self._after}"
+            f'{head}{sequence}","data":"{raw["Data"]}","approximateArrivalTimestamp":{_text(arrived_at)}'
+            f"{event}{sequence}{self._after}"
         )
-        return Record(
-            id=sequence,
-            position=position(sequence),
-            arrived_at=arrived_at,
-            payload=payload.encode(),
-            group=key,
-            received_at=received_at,
-        )
+        return Record(sequence, position(sequence), arrived_at, payload.encode(), key, received_at)
+
+    def _head(self, key: str) -> str:
+        """The event up to the sequence number; kept, because keys come again."""
+        if len(self._heads) >= KEPT_KEYS:
+            self._heads.clear()
+        head = '{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":' + _text(key) + ',"sequenceNumber":"'
+        self._heads[key] = head
+        return head
+
+    def _encrypted(self, raw: KinesisRecord) -> str:
+        return f',"encryptionType":{_text(raw["EncryptionType"])}{self._event}'
 
 
-def _text(value: str) -> str:
+def _text(value: str | float) -> str:
     return orjson.dumps(value).decode()
-
-
-def _encryption(kind: str) -> str:
-    return "" if kind == "NONE" else f',"encryptionType":{_text(kind)}'
 
 
 def pause_after(count: int, behind: float) -> float:

@@ -1,5 +1,7 @@
 """The two readers of one comparison, each run as a process of its own: prints the CPU seconds that its records cost.
 
+Counted from the first records to the last, so that what a process costs once (imports, clients) does not hide what records cost.
+
 `bare`: the least that aiobotocore can be made to do: `get_records` in a loop, one task a shard; nothing is made of the records.
 `poller`: the daemon, with a store in memory and an inline function that does nothing with the event that it is given.
 """
@@ -18,8 +20,9 @@ from poller.apis.client import AwsClients, Transport
 from poller.clock import SystemClock
 from poller.compose import World
 from poller.config import load
-from poller.daemon import loop_factory, serve
+from poller.daemon import loop_factory, serve, spare_the_collector
 from poller.drain import Drain
+from poller.observe.logs import configure
 from poller.wiring import production
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
@@ -36,15 +39,23 @@ event_source_mappings:
 
 
 class Count:
-    """Records seen by `nothing`, and what to do when there are enough."""
+    """Records seen by `nothing`, CPU seconds used when the first were, and what to do when there are enough."""
 
     seen = 0
     enough = 0
+    before = 0.0
     drain: Drain | None = None
+
+
+def used() -> float:
+    """CPU seconds of this process so far, user and system."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 async def nothing(event: dict[str, Any], _context: object) -> None:
     """The function under the poller."""
+    Count.before = Count.before or used()
     Count.seen += len(event["Records"])
     if Count.seen >= Count.enough and Count.drain is not None:
         Count.drain.start()
@@ -62,6 +73,7 @@ async def bare(endpoint: str, shards: int, records: int) -> None:
             left = records
             while left > 0:
                 answer = await client.get_records(ShardIterator=iterator, StreamARN=ARN, Limit=1000)
+                Count.before = Count.before or used()
                 iterator = answer["NextShardIterator"]
                 left -= len(answer["Records"])
 
@@ -92,16 +104,19 @@ def main() -> None:
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
+    count = Count
     with asyncio.Runner(loop_factory=loop_factory() if given.reader == "poller" else None) as runner:
-        before = resource.getrusage(resource.RUSAGE_SELF)
         if given.reader == "bare":
             runner.run(bare(given.endpoint, given.shards, given.records))
         else:
-            import benchmarks.readers  # noqa: F401, PLC0415  the module that the handler's name means
+            import benchmarks.readers  # noqa: PLC0415  the module that the handler's name means
 
+            configure("info", json=True)
+            count = benchmarks.readers.Count  # type: ignore[assignment]
+            spare_the_collector()
             runner.run(poller(given.endpoint, given.shards, given.records, given.folder))
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "memory_mb": after.ru_maxrss // 1024}))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"cpu": used() - count.before, "memory_mb": memory // 1024}))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,13 @@ def measure(reader: str, endpoint: str, records: int, folder: str) -> dict[str, 
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "PYTHONPATH": str(TESTS)}
     done = subprocess.run(
         [*command, "--shards", str(SHARDS), "--records", str(records)],
-        cwd=TESTS, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=300,
+        cwd=TESTS,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        timeout=300,
     )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
@@ -56,7 +62,9 @@ def main() -> int:
             for reader, cost in costs.items():
                 figures = measure(reader, endpoint, given.records, folder)
                 cost.append(figures["cpu"] / total * 1e6)
-                print(f"round {number + 1}  {reader:7}  {cost[-1]:6.2f} us of CPU a record, {figures['memory_mb']:.0f} MB at the most")
+                print(
+                    f"round {number + 1}  {reader:7}  {cost[-1]:6.2f} us of CPU a record, {figures['memory_mb']:.0f} MB at the most"
+                )
     ratio = min(costs["poller"]) / min(costs["bare"])
     print(
         f"\nKinesis, {total:,} records of 1 kB in {SHARDS} shards, batches of 100, inline no-op, event built:\n"

@@ -78,7 +78,9 @@ async def serve(stream: Stream) -> None:
                 length, target = LENGTH.search(head), TARGET.search(head)
                 body = await reader.readexactly(int(length[1])) if length else b""
                 answer = stream.answer(target[1] if target else b"", body)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n" % len(answer))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %d\r\n\r\n" % len(answer)
+                )
                 writer.write(answer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import uvloop
 from contract.executor_contract import (
     CONCURRENCY,
     FUNCTION_ARN,
@@ -45,3 +48,11 @@ class TestProcess(ExecutorContract):
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return make_process
+
+
+@pytest.mark.parametrize("promise", [name for name in dir(ExecutorContract) if name.startswith("test_")])
+def test_the_contract_holds_on_uvloop(promise: str, tmp_path: Path) -> None:
+    test = getattr(ExecutorContract(), promise)
+    offered = {"make": make_process, "tmp_path": tmp_path}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test(**{name: offered[name] for name in inspect.signature(test).parameters}))

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-
 from e2e.proxy import proxy
 from e2e.scene import Scene
 from support.aws import queues, streams

@@ -58,7 +58,9 @@ class Proxy:
         if trouble == "lose":
             return _reset(request)
         if trouble == "cut":
-            response.headers["Content-Length"] = str(len(response.body) + 1) if isinstance(response.body, bytes) else "1"
+            assert isinstance(response.body, bytes)
+            response.headers["Content-Length"] = str(len(response.body) + 1)
+            response.force_close()
         return response
 
     async def _forward(self, request: web.BaseRequest, url: str) -> web.Response:
@@ -90,4 +92,4 @@ def _reset(request: web.BaseRequest) -> web.StreamResponse:
         connection: socket.socket = request.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
-    raise ConnectionResetError
+    return web.Response(status=500)  # which nobody receives

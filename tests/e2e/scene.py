@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.daemon import LOOK_AGAIN, PATIENCE, Daemon, gone
+from support.daemon import PATIENCE, Daemon, gone
 from support.servers import free_port
 
 if TYPE_CHECKING:
@@ -186,9 +185,9 @@ def keys_of_shards(shards: int, each: int = 1) -> list[list[str]]:
     return found
 
 
-async def moment_after_now() -> float:
+def moment_after_now() -> float:
     """A time, in whole milliseconds, that is later than all that has happened, and over when this returns."""
     moment = (int(time.time() * 1000) + 2) / 1000
     while time.time() <= moment:
-        await asyncio.sleep(LOOK_AGAIN / 10)
+        pass
     return moment

@@ -101,13 +101,3 @@ async def until(condition: Callable[[], bool], within: float = SOON) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.002)
-
-
-async def longest_pause(task: asyncio.Task[Any]) -> float:
-    """How long the event loop left others waiting at the most, in seconds, until the task was done."""
-    loop = asyncio.get_running_loop()
-    longest, last = 0.0, loop.time()
-    while not task.done():
-        await asyncio.sleep(0)
-        longest, last = max(longest, loop.time() - last), loop.time()
-    return longest

@@ -103,7 +103,7 @@ def test_syntax_errors_of_all_files_are_told_at_once_and_nothing_that_may_follow
 def test_sections_of_different_kinds_cannot_be_joined(first: str, second: str) -> None:
     shown = message(a_yaml=f"{first}\nevent_source_mappings: []\n", b_yaml=f"{second}\n")
     assert [line.partition(": error: ")[2] for line in heads(shown)] == [
-        "must be a mapping (key: value), to be joined with the one at conf.d/b.yaml:1:12"
+        "must be a mapping (key: value), to be joined with the one at conf.d/b.yaml:1:1"
     ]
 
 

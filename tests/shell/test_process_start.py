@@ -121,6 +121,9 @@ async def test_an_interpreter_or_a_folder_that_is_not_there_is_a_crash_that_says
     async with room(code=Path("/no/such/folder")) as here:
         error = errored(await here.invoke(), "crash")
     assert error["errorMessage"] == "RequestId: r Error: No such file or directory: /no/such/folder"
+    async with room(environment={"TEXT": "a\0b"}) as here:
+        error = errored(await here.invoke(), "crash")
+    assert error["errorMessage"] == "RequestId: r Error: embedded null byte"
 
 
 async def test_want_of_descriptors_is_a_refusal_that_leaves_nothing_behind(room: MakeRoom, tmp_path: Path) -> None:

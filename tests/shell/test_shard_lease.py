@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from support.doubles import ACCEPTS, Call, ScriptedExecutor
+from support.doubles import ACCEPTS, RAISES, Call, ScriptedExecutor
 from support.processes import Process, World, names
 from support.stage import MAPPING, SHARD, later, now, virtually
 
 from poller.core.batching import BatchLimits
-from poller.core.model import Lease
+from poller.core.model import Lease, position
+from poller.core.policy import StreamPolicy
 from poller.errors import LeaseLost, SourceGone, Unavailable
 from poller.readahead import ReadAheadLimits
 from poller.shard import run_shard
@@ -167,11 +168,15 @@ async def test_a_checkpoint_that_is_refused_ends_the_shard_at_once() -> None:
 async def test_a_lease_that_is_lost_while_a_report_is_undeliverable_ends_that_too() -> None:
     world = World()
     world.put("a")
-    process = Process(world=world, executor=ScriptedExecutor(lambda _: ACCEPTS))
-    process.storing.slow(FOR_EVER, "advance")
+    process = Process(world=world, executor=ScriptedExecutor(lambda _: RAISES), policy=StreamPolicy(max_retries=0))
+    process.sending.refuse(DOWN, "SendMessage")
     later(5, lambda: take_over(world))
     assert isinstance(await lose(process), LeaseLost)
     assert now() == 10
+    process.sending.heal()
+    await asyncio.sleep(100)
+    assert world.documents == []
+    assert world.shards[SHARD].checkpoint is None
 
 
 # -------------------------------------------------------------------------------------------------------------------------- crash
@@ -214,15 +219,12 @@ async def test_a_stream_that_goes_ends_the_shard() -> None:
 @virtually
 async def test_what_the_function_had_done_before_the_lease_went_is_done_for_good() -> None:
     world = World()
-    world.put("a", "b", "c")
+    numbers = world.put("a", "b", "c")
     executor = ScriptedExecutor(seconds=lambda call: FOR_EVER if call.number == 3 else 1)
     process = Process(world=world, executor=executor, limits=BatchLimits(count=1), lease_ttl=TTL)
     later(5, lambda: take_over(world))
     await lose(process)
-    await asyncio.sleep(TTL)
-    other = Process(world=world, owner="two")
-    held = await other.hold()
-    checkpoint = await other.store.load(held.lease)
+    checkpoint = world.shards[SHARD].checkpoint
     assert checkpoint is not None
-    assert process.seen == [["a"], ["b"], ["c"]]
-    assert [names(call) for call in executor.calls if not call.cancelled] == [["a"], ["b"]]
+    assert checkpoint.position == position(numbers[1])
+    assert [(names(call), call.cancelled) for call in executor.calls] == [(["a"], False), (["b"], False), (["c"], True)]

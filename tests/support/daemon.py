@@ -13,15 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.aws import AWS_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 15.0
 """Seconds that a daemon gets to do what it is expected to do, on a machine with other work."""
@@ -59,11 +61,11 @@ class Daemon:
         self._lines: list[Line] = []
         self.strange: list[str] = []
         """What was on stderr and is no line of the log: the tracebacks of the interpreter, for example."""
-        with self.log.open("wb") as output:
+        with self.log.open("wb") as output, self.log.with_suffix(".stdout").open("wb") as printed:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "poller", "run", "-c", str(config), "--log-format", "json"],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=printed,
                 stderr=output,
                 cwd="/",
                 env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **AWS_ENVIRONMENT, **(environment or {})},

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from poller.config.mappings import default_uuid
 from support.sim.documents import read_document
 from support.sim.scenario import ACCOUNT, QUEUE
 
@@ -44,8 +42,7 @@ def iterator_ages(process: Process) -> dict[str, float]:
 
 def unowned(ledger: Ledger, contents: SimContents, living: Sequence[str]) -> list[str]:
     """Unfinished shards that nobody reads."""
-    now = asyncio.get_running_loop().time()
-    owners = {str(line): contents.owner(default_uuid(line.plan.name), line.book.shard, now) for line in ledger.lines() if not line.finished}
+    owners = {str(line): contents.owner(line) for line in ledger.lines() if not line.finished}
     return [f"{line} is held by {owner}" for line, owner in owners.items() if owner not in living]
 
 
@@ -89,7 +86,7 @@ def _check_dropped(process: Process, plan: MappingPlan, found: Samples) -> None:
     seen = sum(len(hold.silent) for hold in holds)
     labels = (frozenset({("mapping", plan.name), ("reason", reason)}) for reason in ("max_age", "max_retries"))
     told = sum(found.get(("poller_events_dropped_total", each), 0.0) for each in labels)
-    if told < seen or (told > seen and not any(hold.lost for hold in holds)):
+    if told < seen or (told > seen and all(hold.returned for hold in holds)):
         process.ledger.fail(f"{process.name}: {told} events of {plan.name} are counted as dropped, {seen} were")
 
 
@@ -105,10 +102,8 @@ def check_outcome(ledger: Ledger, contents: SimContents, queues: MemoryQueues) -
             if (document.function_arn, document.stream_arn) == (line.plan.function.arn, line.book.stream) and document.shard == line.book.shard:
                 covered |= set(range(line.book.index(document.first), line.book.index(document.last) + 1))
         _check_line(ledger, line, covered)
-    now = asyncio.get_running_loop().time()
-    held = [str(line) for line in ledger.lines() if contents.owner(default_uuid(line.plan.name), line.book.shard, now)]
-    if held:
-        ledger.fail(f"everybody has drained, and leases of {held} were not given back")
+        if (owner := contents.owner(line)) and line.epoch in {hold.epoch for hold in ledger.processes[owner].holds.values() if hold.book is line.book and hold.plan is line.plan}:
+            ledger.fail(f"everybody has drained, and {owner} has not given {line} back")
 
 
 def _check_line(ledger: Ledger, line: Line, covered: set[int]) -> None:

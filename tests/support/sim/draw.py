@@ -38,11 +38,13 @@ def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     chance = Random(f"scenario {seed}")
     streams = tuple(StreamPlan(name=name, shards=chance.choice((1, 1, 2, 3, 4))) for name in ("a", "b")[: chance.choice((1, 1, 2))])
-    mappings = _mappings(chance, streams)
+    first = chance.choice((0.0, 0.5, 8.0))
+    mappings = _mappings(chance, streams, first)
     span = chance.uniform(5.0, 40.0)
     lease = float(chance.choice((4, 6, 10, 15)))
     calm_at = span + chance.uniform(10.0, 30.0)
-    acts, outages = _acts(chance, streams, calm_at), _outages(chance, calm_at)
+    outages = _outages(chance, calm_at)
+    acts = _acts(chance, streams, Moments(chance, outages, first, calm_at))
     return Scenario(
         seed=seed,
         streams=streams,
@@ -66,14 +68,14 @@ def draw(seed: int) -> Scenario:
 # --------------------------------------------------------------------------------------------------------------- configuration
 
 
-def _mappings(chance: Random, streams: Sequence[StreamPlan]) -> tuple[MappingPlan, ...]:
+def _mappings(chance: Random, streams: Sequence[StreamPlan], first: float) -> tuple[MappingPlan, ...]:
     """One to three. Two share a function only where they read different streams, so that an event tells its mapping."""
     mappings: list[MappingPlan] = []
-    for index in range(chance.choice((1, 1, 2, 3))):
+    for index in range(chance.choice((1, 2, 2, 3))):
         stream = chance.choice(streams)
         shared = [other.function for other in mappings if all(each.stream != stream for each in mappings if each.function == other.function)]
         function = chance.choice(shared) if shared and chance.random() < 0.6 else _function(chance, f"f{index}")
-        mappings.append(_mapping(chance, f"m{index}", stream, function))
+        mappings.append(_mapping(chance, (f"m{index}", first), stream, function))
     return tuple(mappings)
 
 
@@ -82,11 +84,13 @@ def _function(chance: Random, name: str) -> FunctionPlan:
         name=name,
         concurrency=chance.choice((1, 2, 3, 4, UNLIMITED)),
         timeout=float(chance.choice((1, 2, 5))),
-        usual=chance.choice((0.01, 0.1, 0.5)),
+        usual=chance.choice((0.01, 0.1, 0.5, 2.0)),
     )
 
 
-def _mapping(chance: Random, name: str, stream: StreamPlan, function: FunctionPlan) -> MappingPlan:
+def _mapping(chance: Random, called: tuple[str, float], stream: StreamPlan, function: FunctionPlan) -> MappingPlan:
+    """A mapping by its name; a time to begin at is no later than the first start of a process."""
+    name, first = called
     start = chance.choice(("TRIM_HORIZON", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"))
     return MappingPlan(
         name=name,
@@ -98,9 +102,9 @@ def _mapping(chance: Random, name: str, stream: StreamPlan, function: FunctionPl
         age=chance.choice((FOREVER, FOREVER, 60, 60, 90, 150)),
         bisect=chance.random() < 0.4,
         reports=chance.random() < 0.5,
-        destination=chance.random() < 0.6,
+        destination=chance.random() < 0.7,
         start=start,
-        timestamp=EPOCH + round(chance.uniform(-5.0, 3.0), 3) if start == "AT_TIMESTAMP" else None,
+        timestamp=EPOCH + int(chance.uniform(-5.0, first) * 1000) / 1000 if start == "AT_TIMESTAMP" else None,
     )
 
 
@@ -134,7 +138,7 @@ class _Moods:
         self._ending = {mapping.stream: True for mapping in mappings}
         for mapping in mappings:
             self._ending[mapping.stream] &= FOREVER != mapping.retries or FOREVER != mapping.age
-        self._poison = chance.choice((0.0, 0.01, 0.04))
+        self._poison = chance.choice((0.0, 0.02, 0.05))
         self._flaky = chance.choice((0.0, 0.03, 0.1))
         self._slow = chance.choice((0.0, 0.0, 0.03))
         self._hows = chance.sample(HOWS, chance.choice((1, 2, len(HOWS))))
@@ -176,7 +180,7 @@ def _storm(chance: Random) -> Storm:
 
 def _outages(chance: Random, until: float) -> tuple[Outage, ...]:
     found: list[Outage] = []
-    for service, odds in (("store", 0.4), ("kinesis", 0.2), ("sqs", 0.3)):
+    for service, odds in (("store", 0.4), ("kinesis", 0.25), ("sqs", 0.4)):
         if chance.random() < odds:
             begins = chance.uniform(0.0, until * 0.8)
             ends = begins + chance.choice((5.0, 5.0, 15.0, 30.0, 60.0))
@@ -184,27 +188,44 @@ def _outages(chance: Random, until: float) -> tuple[Outage, ...]:
     return tuple(found)
 
 
-def _acts(chance: Random, streams: Sequence[StreamPlan], until: float) -> tuple[Act, ...]:
+class Moments:
+    """When things happen: at any time of the storm, and in outages more often than chance would have it."""
+
+    def __init__(self, chance: Random, outages: Sequence[Outage], first: float, until: float) -> None:
+        self._chance = chance
+        self._outages = outages
+        self.first = first
+        self.until = until
+
+    def draw(self) -> float:
+        if self._outages and self._chance.random() < 0.3:
+            outage = self._chance.choice(self._outages)
+            return max(self.first, self._chance.uniform(outage.begins, outage.ends))
+        return self._chance.uniform(self.first, self.until)
+
+
+def _acts(chance: Random, streams: Sequence[StreamPlan], moments: Moments) -> tuple[Act, ...]:
     """At most three crashes and two drains, some a second owner; all before the calm, so that it shows what they left."""
-    slots = (0, 1) if chance.random() < 0.35 else (0,)
-    first = chance.choice((0.0, 0.5, 8.0))
-    acts: list[Act] = [Join(at=first, slot=0)]
+    slots = (0, 1) if chance.random() < 0.4 else (0,)
+    acts: list[Act] = [Join(at=moments.first, slot=0)]
     if len(slots) > 1:
-        acts.append(Join(at=first + chance.choice((0.0, 0.1, chance.uniform(0.0, until * 0.5))), slot=1))
+        acts.append(Join(at=moments.first + chance.choice((0.0, 0.1, chance.uniform(0.0, 20.0))), slot=1))
 
     def some(most: int, odds: float) -> list[tuple[float, int]]:
         """When, and in which slot."""
         count = chance.randint(1, most) if chance.random() < odds else 0
-        return [(chance.uniform(first, until), chance.choice(slots)) for _ in range(count)]
+        return [(moments.draw(), chance.choice(slots)) for _ in range(count)]
 
     for at, slot in some(3, 0.5):
         acts.append(Crash(at=at, slot=slot, away=chance.choice((0.0, 1.0, 8.0, 20.0)), loose=chance.random() < 0.5))
     for at, slot in some(2, 0.35):
         acts.append(Restart(at=at, slot=slot, away=chance.choice((0.0, 1.0, 8.0))))
-    for at, slot in some(2, 0.5 if len(slots) > 1 else 0.1):
+    for at, slot in some(2, 0.7 if len(slots) > 1 else 0.1):
         acts.append(Pause(at=at, slot=slot, seconds=chance.uniform(3.0, 30.0)))
     for at, slot in some(2, 0.15):
         acts.append(Jump(at=at, slot=slot, seconds=chance.choice((-TWO_HOURS, TWO_HOURS))))
-    for at, _ in some(2, 0.35):
+    for at, slot in some(2, 0.4):
         acts.append(Reshard(at=at, stream=chance.choice(streams), merge=chance.random() < 0.4, draw=chance.getrandbits(16)))
+        if chance.random() < 0.4:  # while somebody works off the rest of what was closed
+            acts.append(Restart(at=at + chance.uniform(0.3, 6.0), slot=slot, away=chance.choice((0.0, 1.0))))
     return tuple(sorted(acts, key=lambda act: act.at))

@@ -44,12 +44,12 @@ class Moods:
         if not self._weather.calm and chance.random() < storm.refusal:
             return chance.uniform(0.0, 0.1), self._refusal()
         puts = [self._puts[number] for number in numbers]
-        seconds = function.usual * chance.random() + sum(put.slow for put in puts)
+        seconds = min(function.usual * chance.random() + sum(put.slow for put in puts), 0.95 * function.timeout)
         failing = [index for index, put in enumerate(puts) if self._fails(function, put)]
         if not failing and not self._weather.calm and chance.random() < storm.failure:
             return seconds, Errored("function_error", ERROR)
         how = puts[failing[0]].how if failing else None
-        if how == "timeout" or seconds >= function.timeout:
+        if how == "timeout":
             return function.timeout, Errored("timeout", ERROR)
         return seconds, self._said(how, [ids[index] for index in failing], ids)
 

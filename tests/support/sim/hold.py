@@ -54,6 +54,7 @@ class Hold:
         silent: records given up without a document.
         last_read: the last record that its reader got; None: nothing yet.
         over: an invocation was cut off, so there will be no other.
+        returned: its holder gave the lease back.
     """
 
     plan: MappingPlan
@@ -68,6 +69,7 @@ class Hold:
     silent: list[int] = field(default_factory=list)
     last_read: int | None = None
     over: bool = False
+    returned: bool = False
 
     # ---------------------------------------------------------------------------------------------------------- invocations
 

@@ -31,8 +31,11 @@ COMMAND = "PYTHONPATH=tests .venv/bin/python -m support.sim --trace --seeds"
 LOOK = 0.5
 """Seconds between two looks at whether everything is done."""
 
-AGE_SETTLES = 10.0
-"""Seconds in which every iterator age is 0 once everything is done."""
+AGE_SETTLES = 40.0
+"""Seconds in which every iterator age is 0 once everything is done: the longest pause after failed reads is 30."""
+
+STEADY = 3.0
+"""Seconds after which a shard whose lease was lost is held again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +99,9 @@ class Play:
 
     async def end(self) -> None:
         """Whoever lives dies, and nothing is under way any more."""
-        for process in self._living.values():
-            await process.crash(loose=False)
+        for process in self.ledger.processes.values():
+            if not process.task.done():
+                await process.crash(loose=False)
         await self._around.end()
 
     # --------------------------------------------------------------------------------------------------------------- acts
@@ -115,7 +119,7 @@ class Play:
                     acts.create_task(self._away(act, process))
             case Pause(slot=slot, seconds=seconds):
                 if process := self._living.get(slot):
-                    self._around.weather.paused_until[process.name] = self._loop.time() + seconds
+                    self._around.weather.paused_until[process.name] = min(self._loop.time() + seconds, self._scenario.calm_at)
                     self.ledger.trace.note(f"{process.name} is paused for {seconds:.1f} s")
             case Jump(slot=slot, seconds=seconds):
                 if process := self._living.get(slot):
@@ -144,7 +148,6 @@ class Play:
     def _calm_down(self) -> None:
         self.ledger.trace.note("calm")
         self._around.weather.calm = True
-        self._around.weather.paused_until.clear()
         for process in self._living.values():
             process.clock.right()
 
@@ -169,6 +172,7 @@ class Play:
             await asyncio.sleep(1.0)
             if self._loop.time() > until:
                 self._fail(f"everything is done, and iterator ages are {ages}")
+        await asyncio.sleep(STEADY)
 
     async def _close(self) -> None:
         """Everybody drains; what is left is looked at."""
@@ -191,7 +195,7 @@ def patience(scenario: Scenario) -> float:
         old = plan.age + 80.0 if plan.age >= 0 else 0.0
         slow = sum(put.slow for put in scenario.puts if put.stream == plan.stream)
         worst += old + failing * tries * (plan.function.timeout + 4.0) + slow * tries + len(scenario.puts) * plan.function.usual
-    return 240.0 + worst
+    return 240.0 + min(worst, 2000.0)
 
 
 # -------------------------------------------------------------------------------------------------------------- the process-wide

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
+from poller.config.mappings import default_uuid
 from poller.core.model import BEGINNING
 from poller.errors import Unavailable
 from poller.stores.memory import MemoryContents, MemoryStore
@@ -14,7 +16,7 @@ from support.sim.hold import Hold
 from support.sim.journal import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from poller.core.model import Checkpoint, Lease, MappingId, ShardId, StreamId
     from poller.ports import Enrolment
@@ -61,13 +63,17 @@ class SimStore(MemoryStore):
     async def _call(self, operation: str, effect: Callable[[], T]) -> T:
         if not self._process.alive:
             raise Unavailable(operation, "connection", "the process is dead")
-        call = asyncio.shield(self._process.linger(super()._call(operation, effect)))
-        patience = self._trouble.impatient()
-        try:
-            async with asyncio.timeout(patience):
-                return await call
-        except TimeoutError:
-            raise Unavailable(operation, "timeout", "it may happen yet") from None
+        late = self._trouble.late()
+        if late is None:
+            return await asyncio.shield(self._process.linger(super()._call(operation, effect)))
+        patience, delay = late
+        self._process.linger(self._late(delay, partial(super()._call, operation, effect)))
+        await asyncio.sleep(patience)
+        raise Unavailable(operation, "timeout", "it may happen yet")
+
+    async def _late(self, delay: float, call: Callable[[], Awaitable[T]]) -> T:
+        await asyncio.sleep(delay)
+        return await call()
 
 
 class SimContents(MemoryContents):
@@ -101,15 +107,22 @@ class SimContents(MemoryContents):
                 self._advanced(lease, to)
         return moved
 
+    def release(self, lease: Lease) -> None:
+        """See `Store.release`."""
+        super().release(lease)
+        self._ledger.holds[lease].returned = True
+        self._ledger.trace.note(f"released {self._line(lease)} by {lease.owner} epoch {lease.epoch}")
+
     def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
         super().finish(lease)
         with self._ledger.checking():
             self._finished(lease)
 
-    def owner(self, mapping: MappingId, shard: ShardId, now: float) -> str | None:
+    def owner(self, line: Line) -> str | None:
         """Who holds an unexpired lease."""
-        state = self.shards(mapping, now).get(shard)
+        now = asyncio.get_running_loop().time()
+        state = self.shards(default_uuid(line.plan.name), now).get(line.book.shard)
         return None if state is None else state.owner
 
     # ------------------------------------------------------------------------------------------------------------- checks
@@ -171,7 +184,7 @@ class SimContents(MemoryContents):
         """Everything in the shard is durably resolved, and nothing will come."""
         line = self._line(lease)
         self._ledger.trace.note(f"finished {line} by {lease.owner} epoch {lease.epoch}")
-        line.finished = True
+        line.finished = self._ledger.holds[lease].returned = True
         if lease.epoch != line.epoch or not line.done:
             raise Broken(f"{line} is finished by epoch {lease.epoch}: newest {line.epoch}, {line.reached} of {len(line.book.entries)}")
 

@@ -74,6 +74,7 @@ class SimKinesis(MemoryKinesis):
         )
         self._ledger.trace.note(f"{self._process.name} {self._plan.name} iterator {shard[-4:]} {kind} {sequence_number or timestamp}")
         self._shard_of[grant.iterator] = shard
+        self._before.pop(shard, None)
         if kind == "LATEST":
             offset = int(grant.iterator.split("|")[3])
             self.granted[shard] = Grant(server_time=grant.server_time, records=offset)

@@ -51,8 +51,13 @@ class Surroundings:
         """Starts a call that goes on whatever becomes of who waits for it."""
         task = asyncio.get_running_loop().create_task(call)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._arrived)
         return task
+
+    def _arrived(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; if nobody does, nobody complains
 
     async def end(self) -> None:
         """Nothing is under way any more."""

@@ -20,6 +20,9 @@ CALM_LATENCY = 0.004
 PATIENCE = 4.0
 """Seconds after which a client gives a call up."""
 
+LATE = 25.0
+"""Seconds by which a call may be late: longer than any lease."""
+
 REFUSALS: dict[Service, tuple[ApiErrorKind, ...]] = {
     "store": ("connection", "server"),
     "kinesis": ("throttled", "server", "connection", "auth"),
@@ -79,11 +82,11 @@ class Trouble:
         if not self.weather.calm and self.chance.random() < self.weather.storm.lost:
             raise Unavailable(operation, "connection", "the answer is lost")
 
-    def impatient(self) -> float | None:
-        """Seconds after which the caller gives up although the call goes on; None: it waits for the answer."""
+    def late(self) -> tuple[float, float] | None:
+        """Seconds after which the caller gives up although the call goes on, and by which it is late; None: it is not."""
         if self.weather.calm or self.chance.random() >= self.weather.storm.late:
             return None
-        return self.chance.uniform(0.0, 0.1)
+        return self.chance.uniform(0.0, 0.1), self.chance.choice((0.0, LATE * self.chance.random()))
 
     def _latency(self) -> float:
         """Mostly small, sometimes all of it."""

@@ -1,7 +1,9 @@
 """A handler that keeps a ledger, and does with each record what the record's data says.
 
-One line a record, appended with O_APPEND before anything else is done with the record: what a line says outlives every process.
-`LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for, `WORK` the seconds that each batch takes.
+One line a record, appended with O_APPEND: what a line says outlives every process. A line comes before what the data asks for, and
+after the work that each record takes: a record whose work was cut off has no line.
+
+`LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for, `WORK` the seconds that a record takes.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     call = f"{os.getpid()}.{next(calls)}"
     for record in event["Records"]:
         order = json.loads(base64.b64decode(record["kinesis"]["data"]))
+        time.sleep(WORK)
         write(record, {**order, "call": call, "request_id": context.aws_request_id})
-    time.sleep(WORK)
     reported = [record for record in event["Records"] if done(record) == "report"]
     return {"batchItemFailures": [{"itemIdentifier": record["kinesis"]["sequenceNumber"]} for record in reported]}
 
