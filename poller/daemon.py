@@ -36,7 +36,7 @@ READ_AHEAD_BYTES = 256 * 1024 * 1024
 
 LOG_FORMATS = {"auto": None, "json": True, "console": False}
 
-COLLECTIONS = (20_000, 20, 20)
+COLLECTIONS = (50_000, 20, 100)
 """Allocations before the youngest generation is looked at, and so on."""
 
 SAME_SIGNAL = 0.2

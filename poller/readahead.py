@@ -32,7 +32,8 @@ class ReadAheadLimits:
     Attributes:
         records: at the most; never less than two batches, so that a full batch can always be gathered.
         bytes: of payload; a shard that holds nothing may always read once.
-        soon: a lane with fewer records than this in its inbox may soon run dry: two batches, or 500 records (a read brings up to 1,000).
+        soon: a lane with fewer records than this in its inbox may soon run dry: two batches, or 500 records if that is more (a
+            read brings up to 1,000).
         lanes: ParallelizationFactor.
     """
 

@@ -82,42 +82,39 @@ class Child:
         """Its temporary folder, which whoever started it removes."""
         return self._launched.folder
 
-    async def ready(self, seconds: float) -> Reply | Ended:
-        """Its first reply. When that takes longer, or this is cancelled, it is killed and dead when this returns."""
-        return await self._reply(seconds)
+    def reply(self, seconds: float) -> asyncio.Future[Reply | Ended]:
+        """Its next reply, or its end, which comes after so many seconds at the latest. The first reply comes unasked."""
+        self._answer = answer = self._loop.create_future()
+        self._watch(self._loop.time() + seconds)
+        return answer
 
-    async def invoke(self, call: Call, event: bytes, seconds: float) -> Reply | Ended:
-        """One invocation. When it takes longer, or this is cancelled, the worker is killed and dead when this returns."""
+    def ask(self, call: Call, event: bytes, seconds: float) -> asyncio.Future[Reply | Ended]:
+        """Begins an invocation. The future holds its reply, or the worker's end, at the latest after so many seconds.
+
+        Whoever waits for it calls `rest` when it is there, and `end` when he is cancelled.
+        """
         self._sequence += 1
         for output in self._outputs:
             output.belongs_to(call.request_id)
         head = orjson.dumps(tuple(call))
         self._channel.send((REQUEST.pack(len(head), len(event), self._sequence), head, event))
-        try:
-            return await self._reply(seconds)
-        finally:
-            for output in self._outputs:
-                output.belongs_to(None)
+        return self.reply(seconds)
+
+    def rest(self) -> None:
+        """The invocation is over. To be called in a later turn of the loop than its reply came: what was printed is read then."""
+        for output in self._outputs:
+            output.belongs_to(None)
+
+    async def end(self) -> None:
+        """Kills it. Returns, cancelled or not, when it is dead."""
+        self.stop()
+        await outlast(self.dead)
 
     def stop(self, cause: Cause = "stopped", detail: str = "") -> None:
         """Kills it; `dead` tells when that has happened. The first cause given is the one that is reported."""
         if self._cause is None:
             self._cause, self._detail = cause, detail
             self._kill()
-
-    async def _reply(self, seconds: float) -> Reply | Ended:
-        if self.dead.done():
-            return self.dead.result()
-        self._answer = self._loop.create_future()
-        self._watch(self._loop.time() + seconds)
-        try:
-            return await self._answer
-        except asyncio.CancelledError:
-            self.stop()
-            await outlast(self.dead)
-            raise
-        finally:
-            self._answer = None
 
     def _watch(self, deadline: float) -> None:
         """Kills it at the deadline unless it has replied. A timer that is due earlier is kept: it looks again (`_look`)."""
@@ -139,10 +136,11 @@ class Child:
     def _received(self, reply: Reply) -> None:
         if self._cause not in {None, "itself"}:
             return  # too late: it is being killed
-        if self._answer is None or self._answer.done() or reply.sequence != self._sequence:
+        answer, self._answer = self._answer, None
+        if answer is None or reply.sequence != self._sequence:
             self.stop("channel", "it answered what it was not asked")
-        else:
-            self._answer.set_result(reply)
+        elif not answer.done():  # not cancelled a moment ago
+            answer.set_result(reply)
 
     def _broken(self, reason: str) -> None:
         self._loop.call_later(CLOSING_SECONDS, self.stop, "channel", reason)

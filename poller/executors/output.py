@@ -33,9 +33,9 @@ class Output:
 
     def belongs_to(self, request_id: str | None) -> None:
         """What is read from now on comes from this invocation, or from none."""
-        self._finish()
+        if self._room < MAX_INVOCATION_BYTES:
+            self._finish()
         self._request_id = request_id
-        self._room = MAX_INVOCATION_BYTES
 
     def read(self) -> None:
         """Takes in what has arrived, as far as a pipe holds it."""
@@ -72,6 +72,7 @@ class Output:
 
     def _finish(self) -> None:
         """Reports the line that has no end, and how much is missing."""
+        self._room = MAX_INVOCATION_BYTES
         if self._line:
             self._report()
         if self._dropped:

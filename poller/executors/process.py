@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.core.model import Answer, Invocation
+    from poller.executors.channel import Reply
     from poller.ports import Clock, WorkerEvents
 
 INIT_SECONDS = 10.0
@@ -67,18 +68,37 @@ class ProcessExecutor:
         """See `poller.ports.Executor`. Initialisation does not count: the deadline moves by what it took."""
         if len(invocation.event) > MAX_EVENT_BYTES:
             return TooLarge(len(invocation.event))
+        begun = self._clock.monotonic()
         seconds = invocation.deadline - self._clock.time()
+        child, init = self._take_idle(), None
+        if child is None:
+            new = await self._start(invocation.request_id)
+            if not isinstance(new, Child):
+                return new
+            child, init = new, self._clock.monotonic() - begun
+            self._events.initialised(init)
+        call = Call(
+            invocation.request_id, invocation.deadline + (init or 0.0), invocation.arn or self._spec.arn, invocation.trace
+        )
+        try:
+            reply = await child.ask(call, invocation.event, seconds)
+        except asyncio.CancelledError:
+            await child.end()
+            raise
+        child.rest()
+        if isinstance(reply, Ended):
+            duration = self._clock.monotonic() - begun - (init or 0.0)
+            return _died(reply, invocation.request_id, seconds, Figures(duration=duration, init_duration=init))
+        if child.alive:
+            self._idle.append(child)
+        return _answer(reply, init)
+
+    def _take_idle(self) -> Child | None:
         while self._idle:
             child = self._idle.pop()
             if child.alive:
-                return await self._run(child, invocation, seconds)
-        started = self._clock.monotonic()
-        new = await self._start(invocation.request_id)
-        if not isinstance(new, Child):
-            return new
-        init = self._clock.monotonic() - started
-        self._events.initialised(init)
-        return await self._run(new, invocation, seconds, init=init)
+                return child
+        return None
 
     async def _start(self, request_id: str) -> Child | Answer:
         """A worker that is ready, or what to answer because there is none."""
@@ -94,7 +114,11 @@ class ProcessExecutor:
             return Errored("crash", payloads.not_started(request_id, str(error)))
         self._children.add(child)
         seconds = max(INIT_SECONDS, self._spec.timeout)
-        reply = await child.ready(seconds)
+        try:
+            reply = await child.reply(seconds)
+        except asyncio.CancelledError:
+            await child.end()
+            raise
         if isinstance(reply, Ended):
             return _died(reply, request_id, seconds, NO_FIGURES)
         if reply.kind == READY:
@@ -102,21 +126,6 @@ class ProcessExecutor:
         child.stop("itself")  # which it is about to do
         await outlast(child.dead)
         return Errored("function_error", reply.payload)
-
-    async def _run(self, child: Child, invocation: Invocation, seconds: float, init: float | None = None) -> Answer:
-        deadline = invocation.deadline + (init or 0.0)
-        call = Call(invocation.request_id, deadline, invocation.arn or self._spec.arn, invocation.trace)
-        started = self._clock.monotonic()
-        reply = await child.invoke(call, invocation.event, seconds)
-        if isinstance(reply, Ended):
-            figures = Figures(duration=self._clock.monotonic() - started, init_duration=init)
-            return _died(reply, invocation.request_id, seconds, figures)
-        if child.alive:
-            self._idle.append(child)
-        figures = Figures(duration=reply.seconds, init_duration=init, max_memory=reply.memory or None)
-        if reply.kind == RETURNED:
-            return Returned(reply.payload, figures)
-        return Errored("function_error", reply.payload, figures)
 
     def _buried(self, child: Child, ended: Ended) -> None:
         self._children.discard(child)
@@ -142,6 +151,13 @@ class ProcessExecutor:
             removal = asyncio.get_running_loop().run_in_executor(None, rmtree)
             self._removals.add(removal)
             removal.add_done_callback(self._removals.discard)
+
+
+def _answer(reply: Reply, init: float | None) -> Answer:
+    figures = Figures(duration=reply.seconds, init_duration=init, max_memory=reply.memory or None)
+    if reply.kind == RETURNED:
+        return Returned(reply.payload, figures)
+    return Errored("function_error", reply.payload, figures)
 
 
 def _died(ended: Ended, request_id: str, seconds: float, figures: Figures) -> Answer:

@@ -166,8 +166,8 @@ def set_trace(trace: str | None) -> None:
     """The X-Ray trace id of the invocation, where the SDK looks for it."""
     if trace is not None:
         os.environ["_X_AMZN_TRACE_ID"] = trace
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    elif "_X_AMZN_TRACE_ID" in os.environ:
+        del os.environ["_X_AMZN_TRACE_ID"]
 
 
 def send(channel: int, sequence: int, reply: Reply, seconds: float) -> None:

@@ -82,7 +82,7 @@ def sequence_fields(records: Sequence[Record]) -> dict[str, object]:
 
 def oldest_arrival(records: Sequence[Record]) -> float:
     """When the oldest of these arrived, Unix seconds. Order by time is nearly, but not quite, the order of a shard."""
-    return min(record.arrived_at for record in records)
+    return min([record.arrived_at for record in records])
 
 
 def _refused(outcome: Refused) -> str:

@@ -33,7 +33,7 @@ settled before it durable."""
 PUT = 100
 """Records of one PutRecords: so few that records still come while daemons are killed."""
 
-LINES = 120
+LINES = 60
 """Seconds for a run's records to be delivered, at the most."""
 
 

@@ -35,6 +35,7 @@ async def test_a_missing_stream_is_named_and_read_as_soon_as_it_exists(scene: Sc
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.start.other-stream-is-refused")
 async def test_a_stream_that_was_deleted_and_made_again_is_refused_with_a_message_that_says_what_to_do(scene: Scene) -> None:
     stream, healthy = await scene.stream(), await scene.stream(suffix="-healthy")

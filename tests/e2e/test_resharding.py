@@ -46,6 +46,7 @@ async def test_the_children_of_a_split_shard_are_read_once_it_is_done_with(local
     assert (shards["left"], shards["right"], shards["unsplit"]) == (LEFT, RIGHT, SECOND)
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.shards.merged-child-waits-for-both")
 async def test_the_child_of_merged_shards_is_read_once_both_are_done_with(local_scene: Scene) -> None:
     scene = local_scene

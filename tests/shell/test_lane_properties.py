@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import policies, record
@@ -166,7 +167,7 @@ def test_a_drain_ends_the_lane_as_soon_as_the_running_invocation_is_over(case: C
         scene.lane.put([record(number, arrived_at=EPOCH) for number in range(1, 9)])
         await run_lane(scene.lane, scene.work, scene.drain)
         running = [call for call in scene.stage.executor.calls if call.began <= drain < (call.ended or 0)]
-        assert now() == max([drain, *[call.ended or 0 for call in running]])
+        assert now() == pytest.approx(max([drain, *[call.ended or 0 for call in running]]))
         assert not [call for call in scene.stage.executor.calls if call.began > drain]
 
     run_virtually(story())

@@ -67,7 +67,7 @@ async def test_a_worker_past_its_deadline_is_killed_with_its_children_before_the
 async def test_children_that_outlive_their_invocation_live_as_long_as_their_worker(room: MakeRoom) -> None:
     async with room() as here:
         assert returned(await here.invoke("forks_and_returns")) == "parent"
-        assert len(here.processes()) == 3
+        await until(lambda: len(here.processes()) == 3)
         assert returned(await here.invoke()) in here.processes()
     assert here.events.ends == ["reload"]
 

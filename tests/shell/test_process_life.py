@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from contract.executor_contract import SOON, exists, returned
-from functions.room import FUNCTIONS, MakeRoom, rooms
+from functions.room import FUNCTIONS, MakeRoom, rooms, until
 
 from poller.core.model import Errored
 
@@ -71,7 +71,7 @@ async def test_a_cancelled_invocation_ends_the_workers_whole_group_first_however
         task = asyncio.create_task(here.invoke("leaves_traces", folder=str(folder), busy=True))
         await exists(folder / "worker-True")
         await exists(folder / "fork-True")
-        assert len(here.processes()) == 3
+        await until(lambda: len(here.processes()) == 3)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()

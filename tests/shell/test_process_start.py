@@ -8,11 +8,12 @@ import socket
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from contract.executor_contract import errored, exists, returned
+from contract.executor_contract import errored, exists, invocation, returned
 from functions.room import FUNCTIONS, MakeRoom, open_descriptors, rooms
 
 from poller.core.model import Refused, Returned
@@ -192,6 +193,15 @@ async def test_a_function_sees_lambdas_environment_and_nothing_of_the_daemons(
     assert "secret" not in json.dumps(seen)
     assert "the daemon's" not in json.dumps(seen)
     assert seen["folder"] == seen["path"] == environ["LAMBDA_TASK_ROOT"] == str(FUNCTIONS)
+
+
+async def test_the_trace_of_an_invocation_is_in_the_environment_for_as_long_as_it_runs(room: MakeRoom) -> None:
+    seen = []
+    async with room() as here:
+        for trace in (None, "Root=1-5759e988", None):
+            answer = await here.executor.invoke(replace(invocation({"fault": "environment"}), trace=trace))
+            seen.append(returned(answer)["environ"].get("_X_AMZN_TRACE_ID"))
+    assert seen == [None, "Root=1-5759e988", None]
 
 
 async def test_a_function_inherits_no_descriptor_of_the_daemon(room: MakeRoom, tmp_path: Path) -> None:

@@ -94,6 +94,35 @@ async def test_a_shard_that_waits_for_room_goes_on_as_soon_as_something_is_settl
 
 
 @virtually
+async def test_the_reader_waits_while_no_lane_will_run_dry_soon() -> None:
+    buffer = Buffer(soon=3)
+    buffer.ahead.deal(records(1, 2, 3))
+    assert await buffer.is_full()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(buffer.ahead.space())
+        await asyncio.sleep(50)
+        assert buffer.ahead.stopped
+        await buffer.ahead.lanes[0].read(1, 0)  # it is not settled yet, but taken
+    assert now() == 51
+
+
+@virtually
+async def test_a_lane_that_runs_dry_is_read_for_though_another_is_stuck_with_much() -> None:
+    buffer = Buffer(soon=3, lanes=2)
+    stuck = next(key for key in KEYS if crc32(key.encode()) % 2 == 0)
+    other = next(key for key in KEYS if crc32(key.encode()) % 2 == 1)
+    buffer.ahead.deal([record(number, group=stuck) for number in range(1, 6)])
+    buffer.ahead.deal([record(number, group=other) for number in range(6, 9)])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(buffer.ahead.space())
+        await asyncio.sleep(50)
+        assert buffer.ahead.stopped
+        piece = await buffer.ahead.lanes[1].read(1, 0)
+        await buffer.ahead.lanes[1].settle(piece.records)
+    assert now() == 50
+
+
+@virtually
 async def test_settling_out_of_order_makes_no_room_until_the_oldest_is_settled() -> None:
     buffer = Buffer(records=3)
     buffer.ahead.deal(records(1, 2, 3))

@@ -187,7 +187,7 @@ async def test_reading_stops_at_the_cap_and_goes_on_when_records_are_settled() -
         world=world,
         executor=ScriptedExecutor(seconds=10),
         limits=BatchLimits(count=500),
-        read_ahead=ReadAheadLimits(records=2000),
+        read_ahead=ReadAheadLimits(records=2000, soon=10**9),
     )
     later(9, lambda: len(process.reading.calls["GetRecords"]) == 2 or pytest.fail("read on over the cap"))
     later(65, process.drain.start)

@@ -30,7 +30,7 @@ PATIENCE = 15.0
 
 LOOK_AGAIN = 0.01
 
-LEASH = 'read -r _; kill -KILL -- "-$0" 2>/dev/null'
+LEASH = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
 """A shell script: kills the process group of its name when its input ends."""
 
 Line = dict[str, Any]
@@ -71,7 +71,8 @@ class Daemon:
                 env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **AWS_ENVIRONMENT, **(environment or {})},
                 start_new_session=True,
             )
-        self._leash = subprocess.Popen(["/bin/sh", "-c", LEASH, str(self.process.pid)], stdin=subprocess.PIPE)
+        leash = ["/bin/sh", "-c", LEASH, str(self.process.pid)]
+        self._leash = subprocess.Popen(leash, stdin=subprocess.PIPE, start_new_session=True)
 
     # -------------------------------------------------------------------------------------------------------------- its log
 
@@ -188,8 +189,11 @@ def exists(pid: int) -> bool:
 
 
 async def gone(pids: set[int], patience: float = 5.0) -> None:
-    """Waits until none of these processes is left."""
+    """Waits until none of these processes is left. Kills what is, and fails."""
     deadline = time.monotonic() + patience
     while left := {pid for pid in pids if exists(pid)}:
-        assert time.monotonic() < deadline, f"still alive after {patience} s: {left}"
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"still alive after {patience} s: {left}")
         await asyncio.sleep(LOOK_AGAIN)

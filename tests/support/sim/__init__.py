@@ -1,7 +1,9 @@
 """The daemon's own code on a seeded virtual clock, in a world that misbehaves by the seed; see `docs/simulation.md`.
 
-`scenario` draws what happens; `play` plays it; `process` is one incarnation of the daemon, `service` its connections, `weather`
-what goes wrong on them, `function` what it invokes. `ledger`, `hold` and `documents` watch, and know nothing of how the daemon works.
+`draw` makes a `scenario` of a seed, and `play` plays it. A `process` is one incarnation of the daemon; `stream`, `letters`,
+`store` and `executor` are its ends, watched; `weather` and `moods` are what goes wrong there. What is seen goes into the
+`ledger`; what may be is known to `hold` (the rules), `verdict` (what an answer means), `figures` (metrics) and `closing` (the
+end). None of these knows how the daemon works.
 """
 
 from __future__ import annotations

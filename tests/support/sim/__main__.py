@@ -13,17 +13,17 @@ from support.sim.play import run
 def main(arguments: list[str]) -> int:
     """Exit code 1 if any seed broke a promise."""
     parser = argparse.ArgumentParser(prog="python -m support.sim", description=__doc__)
-    parser.add_argument("--seeds", default="0..99", help="one seed, several (3,14,15), or a range with both ends (0..99)")
+    parser.add_argument("--seeds", default="0..99", help="one seed, several (3,14,15), a range with both ends (0..99), or all of it (42,0..99)")
     parser.add_argument("--trace", action="store_true", help="print every line, with the daemon's log between them")
     parser.add_argument("--digest", action="store_true", help="print the digest of each run")
-    parser.add_argument("--first", action="store_true", help="stop at the first violation")
+    parser.add_argument("--stop", type=int, default=0, help="stop after so many violations; 0: never")
     options = parser.parse_args(arguments)
     began, wrong = time.perf_counter(), []
     seeds = list(numbers(options.seeds))
     for seed in seeds:
         if not played(seed, trace=options.trace, digest=options.digest):
             wrong.append(seed)
-            if options.first:
+            if len(wrong) == options.stop:
                 break
     print(f"{len(seeds)} seeds in {time.perf_counter() - began:.1f} s, broken: {wrong or 'none'}", file=sys.stderr)
     return 1 if wrong else 0
@@ -35,7 +35,7 @@ def played(seed: int, *, trace: bool, digest: bool) -> bool:
     try:
         result = run(seed, seen, logs=trace)
     except Violation as violation:
-        print(violation)
+        print(violation, flush=True)
         return False
     if trace:
         print("\n".join(seen.lines))
@@ -45,11 +45,12 @@ def played(seed: int, *, trace: bool, digest: bool) -> bool:
 
 
 def numbers(text: str) -> list[int]:
-    """`7`, `3,14,15` or `0..99`."""
-    if ".." in text:
-        first, last = text.split("..")
-        return list(range(int(first), int(last) + 1))
-    return [int(number) for number in text.split(",")]
+    """`7`, `3,14,15`, `0..99`, or `42,0..99`."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("..")
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 if __name__ == "__main__":

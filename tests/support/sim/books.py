@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Now, for one process: by the loop's clock, by its own wall clock (Unix seconds), and the latest that it ever showed."""
+
+    at: float
+    unix: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A record as the service took it; `arrived_at` is in Unix seconds."""
 
@@ -107,18 +116,13 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What one process did for one mapping, as its metrics have to say.
-
-    Attributes:
-        fenced: a lease was lost: what was given up without a document just before, nobody but the process knows.
-    """
+    """What one process did for one mapping, as its metrics have to say."""
 
     polled: int = 0
+    repeated: int = 0
     invoked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     splits: int = 0
     sent: int = 0
-    silent: int = 0
-    fenced: bool = False

@@ -21,6 +21,7 @@ from support.sim.scenario import (
     Reshard,
     Restart,
     Scenario,
+    Start,
     Storm,
     StreamPlan,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HOWS: tuple[How, ...] = get_args(How)
+STARTS: tuple[Start, ...] = ("TRIM_HORIZON", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 UNLIMITED = 1000
 TWO_HOURS = 7200.0
 
@@ -37,7 +39,9 @@ TWO_HOURS = 7200.0
 def draw(seed: int) -> Scenario:
     """The scenario of a seed."""
     chance = Random(f"scenario {seed}")
-    streams = tuple(StreamPlan(name=name, shards=chance.choice((1, 1, 2, 3, 4))) for name in ("a", "b")[: chance.choice((1, 1, 2))])
+    streams = tuple(
+        StreamPlan(name=name, shards=chance.choice((1, 1, 2, 3, 4))) for name in ("a", "b")[: chance.choice((1, 1, 2))]
+    )
     first = chance.choice((0.0, 0.5, 8.0))
     mappings = _mappings(chance, streams, first)
     span = chance.uniform(5.0, 40.0)
@@ -73,7 +77,11 @@ def _mappings(chance: Random, streams: Sequence[StreamPlan], first: float) -> tu
     mappings: list[MappingPlan] = []
     for index in range(chance.choice((1, 2, 2, 3))):
         stream = chance.choice(streams)
-        shared = [other.function for other in mappings if all(each.stream != stream for each in mappings if each.function == other.function)]
+        shared = [
+            other.function
+            for other in mappings
+            if all(each.stream != stream for each in mappings if each.function == other.function)
+        ]
         function = chance.choice(shared) if shared and chance.random() < 0.6 else _function(chance, f"f{index}")
         mappings.append(_mapping(chance, (f"m{index}", first), stream, function))
     return tuple(mappings)
@@ -91,7 +99,7 @@ def _function(chance: Random, name: str) -> FunctionPlan:
 def _mapping(chance: Random, called: tuple[str, float], stream: StreamPlan, function: FunctionPlan) -> MappingPlan:
     """A mapping by its name; a time to begin at is no later than the first start of a process."""
     name, first = called
-    start = chance.choice(("TRIM_HORIZON", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"))
+    start = chance.choice(STARTS)
     return MappingPlan(
         name=name,
         stream=stream,
@@ -137,11 +145,11 @@ class _Moods:
         self._chance = chance
         self._ending = {mapping.stream: True for mapping in mappings}
         for mapping in mappings:
-            self._ending[mapping.stream] &= FOREVER != mapping.retries or FOREVER != mapping.age
+            self._ending[mapping.stream] &= (mapping.retries, mapping.age) != (FOREVER, FOREVER)
         self._poison = chance.choice((0.0, 0.02, 0.05))
         self._flaky = chance.choice((0.0, 0.03, 0.1))
         self._slow = chance.choice((0.0, 0.0, 0.03))
-        self._hows = chance.sample(HOWS, chance.choice((1, 2, len(HOWS))))
+        self._hows = chance.choice((HOWS, HOWS, ("report",), ("report", "raise"), ("raise", "timeout", "crash")))
 
     def put(self, at: float, number: int, stream: StreamPlan, key: str) -> Put:
         """A record. One that always fails goes only where somebody gives it up some day."""

@@ -1,7 +1,7 @@
-"""What one holder of a shard's lease may do next: Lambda's rules of order, budgets, age and request ids, as a machine that watches.
+"""What one holder of a shard's lease may do next: Lambda's rules of order, budgets, age and request ids, as a watching machine.
 
-It is fed with what was seen at the ends (invocations, answers, documents, checkpoints) and raises `Broken` where the rules leave no
-such thing. Written apart from the daemon's policy, from the rules. Records are numbered in the order of their shard.
+It is fed with what was seen at the ends (invocations, answers, documents, checkpoints) and raises `Broken` where the rules leave
+no such thing. Written from the rules, apart from the daemon's policy. Records are numbered in the order of their shard.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from support.sim.journal import Broken
+from support.sim.scenario import FOREVER
 
 if TYPE_CHECKING:
-    from support.sim.books import Book
+    from support.sim.books import Book, Moment
     from support.sim.documents import Document
     from support.sim.scenario import MappingPlan
     from support.sim.verdict import Verdict
 
 MILLISECOND = 0.0011
+RESOLUTION = 1e-5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,10 +50,13 @@ class Hold:
         owner: the process that has it.
         first: where it begins, by the checkpoint.
         cursor: everything before it is resolved.
+        settled: everything before it the holder has settled, for all that it knows; behind `cursor` while a document is under way.
         earliest: where a hold that begins at a time, not at a record, may begin instead of at `cursor`; None once it has begun.
         dues: what was invoked and has to be again, the next one last.
         given_up: documents that arrived.
         silent: records given up without a document.
+        idle_since: when the last invocation was over, or the hold began, by the loop's clock: no window opens before.
+        expired: the first record after those that were given up as too old last.
         last_read: the last record that its reader got; None: nothing yet.
         over: an invocation was cut off, so there will be no other.
         returned: its holder gave the lease back.
@@ -63,7 +68,10 @@ class Hold:
     epoch: int
     first: int
     cursor: int
+    settled: int
     earliest: int | None
+    idle_since: float
+    expired: int | None = None
     dues: list[Due] = field(default_factory=list)
     given_up: list[Document] = field(default_factory=list)
     silent: list[int] = field(default_factory=list)
@@ -73,39 +81,37 @@ class Hold:
 
     # ---------------------------------------------------------------------------------------------------------- invocations
 
-    def invoked(self, low: int, high: int, request_id: str, clock: tuple[float, float]) -> bool:
-        """These go to the function. `clock` is the holder's Unix time, now and the highest it ever was.
-
-        True where the request id has to be a new one.
-        """
+    def invoked(self, low: int, high: int, request_id: str, now: Moment) -> bool:
+        """These go to the function. True where the request id has to be a new one."""
         self._begin(low)
-        self._pass_over(low, clock[1])
+        self._pass_over(low, now)
         if self.over:
             raise Broken("an invocation after one that was cut off")
         if low != self.cursor:
             raise Broken(f"record {low} is invoked, but {self.cursor} is next")
-        self._check_age(low, high, clock[0])
+        self._check_age(low, high, now.unix)
         if self.dues:
             self._check_due(low, high, request_id)
         else:
-            self._check_fresh(low, high)
+            self._check_fresh(low, high, now.at)
             self.dues.append(Due(low=low, high=high))
         due = self.dues[-1]
         new, due.request_id = due.request_id is None, request_id
         return new
 
-    def answered(self, verdict: Verdict) -> str:
+    def answered(self, verdict: Verdict, now: Moment) -> str:
         """What the running invocation came to. Returns what happens next: `retry`, `split`, or nothing to speak of."""
+        self.idle_since = now.at
         due = self.dues[-1]
         due.verdict = verdict
         if verdict.kind == "refused":
             return ""
         if verdict.kind == "accepted":
             self.dues.pop()
-            self.cursor = due.high
+            self.cursor = self.settled = due.high
             return ""
         if verdict.kind == "partial" and verdict.first > 0:
-            self.cursor = due.low + verdict.first
+            self.cursor = self.settled = due.low + verdict.first
             self.dues[-1] = Due(low=self.cursor, high=due.high)
             return ""
         return self._failed(due, verdict)
@@ -122,10 +128,11 @@ class Hold:
 
     # --------------------------------------------------------------------------------------------------------- giving up
 
-    def documented(self, document: Document) -> bool:
+    def documented(self, document: Document, now: Moment) -> bool:
         """A document arrived. False where it repeats one that had arrived."""
         if document in self.given_up:
             return False
+        self.idle_since = now.at
         low, high = self.book.index(document.first), self.book.index(document.last) + 1
         self._check_figures(document, low, high)
         self._begin(low)
@@ -139,6 +146,10 @@ class Hold:
             raise Broken(f"a document says {document.condition}")
         self.given_up.append(document)
         return True
+
+    def confirmed(self, document: Document) -> None:
+        """The holder knows that the document has arrived."""
+        self.settled = max(self.settled, self.book.index(document.last) + 1)
 
     def _exhausted(self, document: Document, high: int) -> None:
         due = self.dues.pop() if self.dues else None
@@ -165,8 +176,8 @@ class Hold:
             raise Broken(f"a document names request {document.request_id}, the attempt was {due.request_id}")
         self._move(high)
 
-    def _pass_over(self, goal: int, highest: float) -> None:
-        """Everything up to `goal` must have been given up without a document, by right; `highest` is the latest Unix time."""
+    def _pass_over(self, goal: int, now: Moment) -> None:
+        """Everything up to `goal` must have been given up without a document, by right. When exactly is not known."""
         while self.cursor < goal:
             if self.plan.destination:
                 raise Broken(f"records {self.cursor} to {goal - 1} are passed over, neither accepted nor reported to the queue")
@@ -175,7 +186,7 @@ class Hold:
                 self.dues.pop()
                 self.silent += range(self.cursor, due.high)
                 self.cursor = due.high
-            elif self._too_old(self.cursor, highest) and not (due is not None and due.spent):
+            elif self._too_old(self.cursor, now.highest) and not (due is not None and due.spent):
                 self.silent.append(self.cursor)
                 self._move(self.cursor + 1)
             else:
@@ -183,7 +194,7 @@ class Hold:
 
     def _move(self, cursor: int) -> None:
         """An expired prefix is gone: the rest of its attempt goes on under another request id, its failures still counted."""
-        self.cursor = cursor
+        self.cursor = self.expired = cursor
         if self.dues:
             due = self.dues[-1]
             due.low, due.request_id = cursor, None
@@ -192,10 +203,21 @@ class Hold:
 
     # -------------------------------------------------------------------------------------------------------- checkpoints
 
-    def checkpoint(self, reached: int, highest: float) -> None:
+    def checkpoint(self, reached: int, now: Moment) -> None:
         """Everything before `reached` is said to be done."""
         self._begin(reached)
-        self._pass_over(reached, highest)
+        self._pass_over(reached, now)
+
+    def released(self, durable: int) -> None:
+        """The lease is given back, with everything before `durable` durably done."""
+        self.returned = True
+        if durable < self.settled:
+            raise Broken(f"{self.owner} gives {self.book.shard} back at {durable}, though it has settled {self.settled} records")
+
+    @property
+    def silent_drops(self) -> bool:
+        """Whether records may be given up without a document; then the ledger learns of it only afterwards."""
+        return not self.plan.destination and (self.plan.retries, self.plan.age) != (FOREVER, FOREVER)
 
     # ------------------------------------------------------------------------------------------------------------- inside
 
@@ -217,9 +239,16 @@ class Hold:
         if due.request_id is not None and request_id != due.request_id:
             raise Broken(f"an unchanged retry of records {low} to {high - 1} has another request id")
 
-    def _check_fresh(self, low: int, high: int) -> None:
-        if high - low > self.plan.batch_size:
+    def _check_fresh(self, low: int, high: int, now: float) -> None:
+        """A batch is full, or its window is over, or nothing more will come, or it went early because of what expired in it."""
+        missing = self.plan.batch_size - (high - low)
+        if missing < 0:
             raise Broken(f"a batch of {high - low} records, {self.plan.batch_size} are allowed")
+        ended = self.book.closed and self.last_read == len(self.book.entries) - 1
+        if missing and now < self.idle_since + self.plan.window - RESOLUTION and not ended and self.expired != low:
+            raise Broken(
+                f"a batch of {high - low} records after {now - self.idle_since:.3f} s of a window of {self.plan.window} s"
+            )
 
     def _check_figures(self, document: Document, low: int, high: int) -> None:
         first, last = self.book.entries[low], self.book.entries[high - 1]

@@ -1,6 +1,6 @@
 """What is known of the world, from its ends alone: what was put, who holds what, how far each mapping has come.
 
-The ends (`stream`, `store`, `queue`, `function`) write it and check what they see against it; it knows nothing of how the daemon works.
+The ends (`stream`, `store`, `letters`, `executor`) write it, and check what they see against it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from poller.core.model import Lease, MappingId, ShardId
     from poller.ports import KinesisShard
     from support.sim.hold import Hold
+    from support.sim.journal import Trace
     from support.sim.process import Process
     from support.sim.scenario import MappingPlan, Put, Scenario
-    from support.sim.journal import Trace
 
 
 class Ledger:

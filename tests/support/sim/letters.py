@@ -39,6 +39,7 @@ class SimSqs(MemorySqs):
             hold = self._hold(document)
             await asyncio.shield(self._process.linger(self._send(queue_arn, body, document, hold)))
             self._told.add(document)
+            hold.confirmed(document)
             self._process.tally(self._plan).sent += document.size
 
     async def _send(self, queue_arn: str, body: str, document: Document, hold: Hold) -> None:
@@ -64,10 +65,9 @@ class SimSqs(MemorySqs):
     def _arrived(self, document: Document, hold: Hold) -> None:
         line = self._process.ledger.line(self._plan, self._shard(document))
         low, high = line.book.index(document.first), line.book.index(document.last) + 1
-        first = hold.documented(document)
-        self._process.ledger.trace.note(
-            f"{self._process.name} {line} document [{low},{high}) {document.condition} {document.count} {'' if first else 'again'}"
-        )
+        first = hold.documented(document, self._process.now)
+        told = f"{document.condition} {document.count}{'' if first else ' again'}"
+        self._process.ledger.trace.note(f"{self._process.name} {line} document [{low},{high}) {told}")
         line.documented.update(range(low, high))
 
     def _shard(self, document: Document) -> ShardId:

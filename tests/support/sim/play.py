@@ -13,12 +13,14 @@ import structlog
 
 from poller import checkpointer, compose, daemon
 from poller.sources import kinesis
-from support.sim.closing import check_figures, check_outcome, iterator_ages, unowned
+from support.sim.closing import check_outcome, unowned
 from support.sim.draw import draw
+from support.sim.figures import check_ages, check_figures, iterator_ages
 from support.sim.journal import Trace, Violation
 from support.sim.process import Process
 from support.sim.scenario import Crash, Join, Jump, Pause, Put, Reshard, Restart
 from support.sim.surroundings import Surroundings
+from support.sim.weather import PATIENCE
 from support.virtual import run_virtually
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 COMMAND = "PYTHONPATH=tests .venv/bin/python -m support.sim --trace --seeds"
 LOOK = 0.5
 """Seconds between two looks at whether everything is done."""
+
+AGE_LOOK = 2.3
+"""Seconds between two looks at the iterator ages."""
 
 AGE_SETTLES = 40.0
 """Seconds in which every iterator age is 0 once everything is done: the longest pause after failed reads is 30."""
@@ -62,8 +67,7 @@ async def _supervised(scenario: Scenario, trace: Trace, *, logs: bool) -> float:
     play = Play(scenario, trace)
     with _limits(scenario.limits), _logging(play.ledger, logs=logs):
         playing = asyncio.get_running_loop().create_task(play.run())
-        await asyncio.wait([playing, play.ledger.broken], return_when=asyncio.FIRST_COMPLETED)
-        playing.cancel()
+        play.ledger.broken.add_done_callback(lambda _: playing.cancel())
         await asyncio.wait([playing])
         await play.end()
     if play.ledger.broken.done():
@@ -85,12 +89,14 @@ class Play:
     async def run(self) -> float:
         """Storm, calm, and the end. Returns how long the calm took."""
         async with asyncio.TaskGroup() as acts:
+            acts.create_task(self._watch_ages())
             for act in sorted((*self._scenario.puts, *self._scenario.acts), key=lambda act: act.at):
                 await asyncio.sleep(max(0.0, act.at - self._loop.time()))
                 self._perform(act, acts)
         await asyncio.sleep(max(0.0, self._scenario.calm_at - self._loop.time()))
         began = self._loop.time()
         self._calm_down()
+        await asyncio.sleep(PATIENCE)  # the last calls that hang
         await self._work_off()
         took = self._loop.time() - began
         await self._ages_settle()
@@ -103,6 +109,13 @@ class Play:
             if not process.task.done():
                 await process.crash(loose=False)
         await self._around.end()
+
+    async def _watch_ages(self) -> None:
+        """Looks at the iterator ages now and then, until the calm."""
+        while self._loop.time() < self._scenario.calm_at:
+            for process in self._living.values():
+                check_ages(process)
+            await asyncio.sleep(AGE_LOOK)
 
     # --------------------------------------------------------------------------------------------------------------- acts
 
@@ -158,7 +171,9 @@ class Play:
             await asyncio.sleep(LOOK)
             if self._loop.time() > until:
                 left = [f"{line} {line.reached}/{len(line.book.entries)}" for line in self.ledger.lines() if not line.done]
-                self._fail(f"in {patience(self._scenario):.0f} s of calm not everything was worked off: {left}, {self._orphans()}")
+                self._fail(
+                    f"in {patience(self._scenario):.0f} s of calm not everything was worked off: {left}, {self._orphans()}"
+                )
 
     def _done(self) -> bool:
         return all(line.done for line in self.ledger.lines())
@@ -168,11 +183,15 @@ class Play:
 
     async def _ages_settle(self) -> None:
         until = self._loop.time() + AGE_SETTLES
-        while any(ages := [iterator_ages(process) for process in self._living.values()]):
+        while ages := self._ages():
             await asyncio.sleep(1.0)
             if self._loop.time() > until:
                 self._fail(f"everything is done, and iterator ages are {ages}")
         await asyncio.sleep(STEADY)
+
+    def _ages(self) -> list[float]:
+        """All that are not 0."""
+        return [age for process in self._living.values() for age in iterator_ages(process).values() if age]
 
     async def _close(self) -> None:
         """Everybody drains; what is left is looked at."""

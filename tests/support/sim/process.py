@@ -12,8 +12,8 @@ from poller.daemon import serve
 from poller.drain import Drain
 from poller.observe.metrics import Metrics
 from poller.wiring import Wiring
-from support.sim.books import Tally
-from support.sim.function import SimExecutor
+from support.sim.books import Moment, Tally
+from support.sim.executor import SimExecutor
 from support.sim.letters import SimSqs
 from support.sim.scenario import ACCOUNT, QUEUE
 from support.sim.store import SimStore
@@ -70,6 +70,7 @@ class Process:
         alive: false from its crash on: nothing that it does counts.
         holds: by mapping and shard, the lease that it got last.
         kinesis: by mapping, its connections.
+        read_at: when it read a shard of a stream last, by the loop's clock.
     """
 
     def __init__(self, name: str, around: Surroundings) -> None:
@@ -81,6 +82,7 @@ class Process:
         self.alive = True
         self.holds: dict[tuple[str, ShardId], Hold] = {}
         self.kinesis: dict[str, SimKinesis] = {}
+        self.read_at: dict[tuple[str, ShardId], float] = {}
         self._sqs: list[SimSqs] = []
         self._store: SimStore | None = None
         self._around = around
@@ -94,6 +96,11 @@ class Process:
         self.task.add_done_callback(self._over)
         self.ledger.trace.note(f"{name} starts")
 
+    @property
+    def now(self) -> Moment:
+        """What time it is for this process."""
+        return Moment(at=self.clock.monotonic(), unix=self.clock.time(), highest=self.clock.highest)
+
     def tally(self, plan: MappingPlan) -> Tally:
         """Its figures for one mapping."""
         return self.ledger.tallies[self.name, plan.name]
@@ -103,11 +110,13 @@ class Process:
         return self._around.linger(call)
 
     async def crash(self, *, loose: bool) -> None:
-        """Cut off from the world, then dropped: no `finally` can save it. With `loose`, what it had sent may still have its effect."""
+        """Cut off from the world, then dropped: no `finally` can save it. `loose`: what it had sent may still take effect."""
         self.alive = False
         self.ledger.trace.note(f"{self.name} crashes{', loose' if loose else ''}")
-        for connection in (*self.kinesis.values(), *self._sqs):
-            connection.cut()
+        for stream in self.kinesis.values():
+            stream.cut()
+        for queue in self._sqs:
+            queue.cut()
         if self._store is not None and not loose:
             self._store.cut()
         self.task.cancel()
@@ -168,7 +177,12 @@ class Process:
 def configuration(scenario: Scenario) -> Config:
     """The scenario as an operator would write it."""
     functions = {
-        plan.name: {"executor": "inline", "handler": "app.handler", "timeout": plan.timeout, "maximum_concurrency": plan.concurrency}
+        plan.name: {
+            "executor": "inline",
+            "handler": "app.handler",
+            "timeout": plan.timeout,
+            "maximum_concurrency": plan.concurrency,
+        }
         for plan in scenario.functions
     }
     return Config.model_validate(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from random import Random
 from typing import Literal
 
 How = Literal["raise", "timeout", "crash", "too_large", "report", "unknown_id", "null_id", "wrong_key", "not_a_list"]
-"""How a record makes its invocation fail. From `report` on only the answer says so, and only a mapping that reads answers fails."""
+"""How a record makes its invocation fail. From `report` on only the answer says so, to mappings that read answers."""
+
+Start = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
 ACCOUNT = "us-east-1:000000000000"
 QUEUE = "dead-letters"
@@ -54,13 +55,13 @@ class MappingPlan:
     bisect: bool
     reports: bool
     destination: bool
-    start: Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+    start: Start
     timestamp: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
-    """A record put at a time. Fails its first `failures` deliveries to a function (None: all of them), and takes `slow` seconds more."""
+    """A record put at a time. Its first `failures` deliveries to a function fail (None: all); each takes `slow` seconds more."""
 
     at: float
     number: int

@@ -110,8 +110,10 @@ class SimContents(MemoryContents):
     def release(self, lease: Lease) -> None:
         """See `Store.release`."""
         super().release(lease)
-        self._ledger.holds[lease].returned = True
-        self._ledger.trace.note(f"released {self._line(lease)} by {lease.owner} epoch {lease.epoch}")
+        line, hold = self._line(lease), self._ledger.holds[lease]
+        self._ledger.trace.note(f"released {line} by {lease.owner} epoch {lease.epoch}")
+        with self._ledger.checking():
+            hold.released(line.reached)
 
     def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
@@ -161,7 +163,9 @@ class SimContents(MemoryContents):
             epoch=lease.epoch,
             first=line.reached,
             cursor=line.reached,
+            settled=line.reached,
             earliest=earliest,
+            idle_since=asyncio.get_running_loop().time(),
         )
 
     def _advanced(self, lease: Lease, to: Checkpoint) -> None:
@@ -176,7 +180,7 @@ class SimContents(MemoryContents):
         if line.durable is not None and reached < line.durable:
             raise Broken(f"the checkpoint of {line} goes back from {line.durable} to {reached}")
         hold, process = self._ledger.holds[lease], self._ledger.processes[lease.owner]
-        hold.checkpoint(reached, process.clock.highest)
+        hold.checkpoint(reached, process.now)
         line.silent.update(hold.silent)
         line.durable = reached
 
@@ -186,7 +190,9 @@ class SimContents(MemoryContents):
         self._ledger.trace.note(f"finished {line} by {lease.owner} epoch {lease.epoch}")
         line.finished = self._ledger.holds[lease].returned = True
         if lease.epoch != line.epoch or not line.done:
-            raise Broken(f"{line} is finished by epoch {lease.epoch}: newest {line.epoch}, {line.reached} of {len(line.book.entries)}")
+            raise Broken(
+                f"{line} is finished by epoch {lease.epoch}: newest {line.epoch}, {line.reached} of {len(line.book.entries)}"
+            )
 
     def _line(self, lease: Lease) -> Line:
         return self._ledger.line(self._ledger.plan(lease.mapping), lease.shard)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from support.sim.weather import Trouble
     from support.virtual import VirtualClock
 
+READ_INTERVAL = 0.2 - 1e-5
+"""Seconds between two reads of a shard by one process, at the least."""
+
 STUTTER = 5
 """Records of the page before that a page may repeat."""
 
@@ -69,10 +72,10 @@ class SimKinesis(MemoryKinesis):
         if sequence_number is not None and self._process.alive:
             with self._ledger.checking():
                 self._check_resumption(shard, int(sequence_number))
-        grant = await super().get_shard_iterator(
-            stream_arn, shard, kind, sequence_number=sequence_number, timestamp=timestamp
+        grant = await super().get_shard_iterator(stream_arn, shard, kind, sequence_number=sequence_number, timestamp=timestamp)
+        self._ledger.trace.note(
+            f"{self._process.name} {self._plan.name} iterator {shard[-4:]} {kind} {sequence_number or timestamp}"
         )
-        self._ledger.trace.note(f"{self._process.name} {self._plan.name} iterator {shard[-4:]} {kind} {sequence_number or timestamp}")
         self._shard_of[grant.iterator] = shard
         self._before.pop(shard, None)
         if kind == "LATEST":
@@ -82,13 +85,18 @@ class SimKinesis(MemoryKinesis):
 
     async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
         """See `KinesisApi.get_records`. Not every page is new from its first record on."""
-        page = await super().get_records(stream_arn, iterator, limit)
         shard = self._shard_of[iterator]
+        with self._ledger.checking():
+            self._check_pace(shard)
+            self._check_room(shard)
+        page = await super().get_records(stream_arn, iterator, limit)
         if page.next_iterator is not None:
             self._shard_of[page.next_iterator] = shard
         if self._process.alive:
             self._read(shard, page)
-        return self._stuttering(shard, page)
+        repeating = self._stuttering(shard, page)
+        self._process.tally(self._plan).repeated += len(repeating.records) - len(page.records)
+        return repeating
 
     def _stuttering(self, shard: ShardId, page: KinesisPage) -> KinesisPage:
         before, self._before[shard] = self._before.get(shard, []), list(page.records)[-STUTTER:]
@@ -110,6 +118,22 @@ class SimKinesis(MemoryKinesis):
         self._process.tally(self._plan).polled += max(0, last - max(first - 1, seen))
         hold.last_read = max(seen, last)
         self._ledger.trace.note(f"{self._process.name} {self._plan.name} read {shard[-4:]} [{first},{last + 1})")
+
+    def _check_pace(self, shard: ShardId) -> None:
+        """All mappings of a process together read a shard five times a second at the most."""
+        now = self._process.clock.monotonic()
+        before = self._process.read_at.get((self._plan.stream.arn, shard), -1.0)
+        if self._process.alive and now - before < READ_INTERVAL:
+            raise Broken(f"{self._process.name} reads {shard} again after {now - before:.3f} s")
+        self._process.read_at[self._plan.stream.arn, shard] = now
+
+    def _check_room(self, shard: ShardId) -> None:
+        """A process reads a shard only while it holds less than its limit of records that are not settled."""
+        hold, limit = self._process.holds.get((self._plan.name, shard)), self._ledger.scenario.limits.read_ahead
+        if hold is None or hold.last_read is None or hold.silent_drops:
+            return
+        if hold.last_read + 1 - hold.cursor >= max(limit, 2 * self._plan.batch_size):
+            raise Broken(f"{self._process.name} reads {shard} on, with {hold.cursor} to {hold.last_read} not settled")
 
     def _check_resumption(self, shard: ShardId, sequence: int) -> None:
         """A reader goes on after the last record that it got; a new one after the checkpoint."""

@@ -1,4 +1,4 @@
-"""All that outlives processes: the services, the store's contents, the weather, the functions' moods, calls under way, the ledger."""
+"""All that outlives processes: services, the store's contents, the weather, the functions' moods, calls under way, the ledger."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import orjson
 
 from poller.apis.memory_sqs import MemoryQueues
 from poller.apis.memory_streams import Behaviour, MemoryStreams
-from support.sim.function import Moods
 from support.sim.ledger import Ledger
+from support.sim.moods import Moods
 from support.sim.scenario import QUEUE
 from support.sim.store import SimContents
 from support.sim.weather import Weather

@@ -53,12 +53,16 @@ def verdict(answer: Answer, ids: Sequence[str], *, reports: bool) -> Verdict:
 
 
 def _reported(payload: bytes, ids: Sequence[str]) -> Verdict:
-    """The lowest reported record is where it goes on; a report that names anything else than records of the batch is a failure."""
+    """The lowest reported record is where it goes on; to report anything else than records of the batch is a failure."""
     body = orjson.loads(payload) if payload else None
     failures = body.get("batchItemFailures") if isinstance(body, dict) else None
     if failures is None or failures == []:
         return ACCEPTED
-    named = [each.get("itemIdentifier") if isinstance(each, dict) else None for each in failures] if isinstance(failures, list) else [None]
+    named = (
+        [each.get("itemIdentifier") if isinstance(each, dict) else None for each in failures]
+        if isinstance(failures, list)
+        else [None]
+    )
     if any(name not in ids for name in named):
         return Verdict(kind="failed", label="partial", context="reported", failed=len(ids), reason="batch_item")
     first = min(ids.index(name) for name in named)

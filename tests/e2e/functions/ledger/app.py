@@ -1,7 +1,7 @@
 """A handler that keeps a ledger, and does with each record what the record's data says.
 
-One line a record, appended with O_APPEND: what a line says outlives every process. A line comes before what the data asks for, and
-after the work that each record takes: a record whose work was cut off has no line.
+One line a record, appended with O_APPEND: what a line says outlives every process. A line comes before what the data asks for,
+and after the work that each record takes: a record whose work was cut off has no line.
 
 `LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for, `WORK` the seconds that a record takes.
 """

@@ -1,15 +1,14 @@
-"""What the daemon invokes: functions whose moods come with the records, and the executor that is watched."""
+"""A process's executor of one function: it answers as the function's mood is, and watches what it is asked to run."""
 
 from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from poller.core.model import Errored, Refused, Returned, ShardId, TooLarge
+from poller.core.model import ShardId
 from support.sim.books import Call
 from support.sim.journal import Broken
 from support.sim.verdict import verdict
@@ -18,81 +17,12 @@ if TYPE_CHECKING:
     from random import Random
 
     from poller.core.model import Answer, Invocation
+    from support.sim.moods import Moods
     from support.sim.process import Process
-    from support.sim.scenario import FunctionPlan, How, MappingPlan, Put
-    from support.sim.weather import Weather
+    from support.sim.scenario import FunctionPlan, MappingPlan
 
 KILL = 0.04
 """Seconds, at the most, until a function that is cut off can do no more harm."""
-
-ERROR = b'{"errorType":"ValueError","errorMessage":"no"}'
-WELL = (b"", b"null", b"{}", b"[]", b'""', b'{"batchItemFailures":[]}', b'{"batchItemFailures":null}', b'{"statusCode":200}')
-
-
-class Moods:
-    """How functions behave, in all processes: the records say it, chance adds to it until the calm."""
-
-    def __init__(self, puts: tuple[Put, ...], weather: Weather, chance: Random) -> None:
-        self._puts = {put.number: put for put in puts}
-        self._weather = weather
-        self._chance = chance
-        self._delivered: Counter[tuple[str, int]] = Counter()
-
-    def answer(self, function: FunctionPlan, numbers: list[int], ids: list[str]) -> tuple[float, Answer]:
-        """What the function says to these records, and after how many seconds."""
-        chance, storm = self._chance, self._weather.storm
-        if not self._weather.calm and chance.random() < storm.refusal:
-            return chance.uniform(0.0, 0.1), self._refusal()
-        puts = [self._puts[number] for number in numbers]
-        seconds = min(function.usual * chance.random() + sum(put.slow for put in puts), 0.95 * function.timeout)
-        failing = [index for index, put in enumerate(puts) if self._fails(function, put)]
-        if not failing and not self._weather.calm and chance.random() < storm.failure:
-            return seconds, Errored("function_error", ERROR)
-        how = puts[failing[0]].how if failing else None
-        if how == "timeout":
-            return function.timeout, Errored("timeout", ERROR)
-        return seconds, self._said(how, [ids[index] for index in failing], ids)
-
-    def _fails(self, function: FunctionPlan, put: Put) -> bool:
-        self._delivered[function.name, put.number] += 1
-        return put.failures is None or self._delivered[function.name, put.number] <= put.failures
-
-    def _refusal(self) -> Refused:
-        wait = self._chance.choice((None, None, 0.0, 1.5))
-        return Refused("throttled", wait) if self._chance.random() < 0.5 else Refused("unavailable", wait)
-
-    def _said(self, how: How | None, failing: list[str], ids: list[str]) -> Answer:
-        match how:
-            case None:
-                return Returned(self._chance.choice(WELL))
-            case "raise":
-                return Errored("function_error", ERROR)
-            case "crash":
-                return Errored("crash", ERROR)
-            case "too_large":
-                return TooLarge(7_000_000)
-            case "report":
-                return reporting(*({"itemIdentifier": name} for name in self._reported(failing, ids)))
-            case "unknown_id":
-                return reporting({"itemIdentifier": failing[0]}, {"itemIdentifier": "4711"})
-            case "null_id":
-                return reporting({"itemIdentifier": None})
-            case "wrong_key":
-                return reporting({"foo": 123})
-        return Returned(b'{"batchItemFailures":"all"}')
-
-    def _reported(self, failing: list[str], ids: list[str]) -> list[str]:
-        """All that fail, or the first alone as a stream needs no more; sometimes others that come after it; in any order."""
-        chance = self._chance
-        names = failing if chance.random() < 0.5 else failing[:1]
-        if chance.random() < 0.3:
-            names = [*names, *ids[ids.index(failing[0]) + 1 :][:2]]
-        return chance.sample(names, len(names))
-
-
-def reporting(*failures: dict[str, object]) -> Returned:
-    """The answer that reports these failures."""
-    return Returned(orjson.dumps({"batchItemFailures": failures}))
 
 
 class SimExecutor:
@@ -147,7 +77,7 @@ class SimExecutor:
         ledger, process = self._ledger, self._process
         plan, shard = self._addressed(records)
         line = ledger.line(plan, shard)
-        low, high = self._run(plan, line.book.places, records), 0
+        low = self._first(plan, line.book.places, records)
         high = low + len(records)
         hold = process.holds.get((plan.name, shard))
         if hold is None or (line.epoch != hold.epoch and line.holder != process.name):
@@ -158,9 +88,11 @@ class SimExecutor:
         self._check_invocation(invocation)
         if line.durable is not None and low < line.durable:
             raise Broken(f"{call} is invoked again though everything before {line.durable} is durably done")
-        new = hold.invoked(low, high, invocation.request_id, (process.clock.time(), process.clock.highest))
+        new = hold.invoked(low, high, invocation.request_id, process.now)
         if new and invocation.request_id in ledger.request_ids:
             raise Broken(f"{call} is a new attempt under the request id of another")
+        if hold.cursor - line.reached >= ledger.scenario.limits.pending:
+            raise Broken(f"{call} is invoked with everything from {line.reached} on not durable yet")
         ledger.request_ids.add(invocation.request_id)
         line.running = call
         ledger.running[call] = None
@@ -176,7 +108,7 @@ class SimExecutor:
             raise Broken(f"{self._function.name} is invoked with records of {arns}, {shards}")
         return plans[0], ShardId(shards.pop())
 
-    def _run(self, plan: MappingPlan, places: dict[int, int], records: list[dict[str, Any]]) -> int:
+    def _first(self, plan: MappingPlan, places: dict[int, int], records: list[dict[str, Any]]) -> int:
         """The number of the first record, if they follow each other."""
         numbers = [places.get(int(record["kinesis"]["sequenceNumber"]), -1) for record in records]
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] < 0:
@@ -205,7 +137,7 @@ class SimExecutor:
         self._ledger.trace.note(f"answered {call} {meaning.kind} {meaning.label}")
         if meaning.kind in ("accepted", "partial"):
             call.line.accepted.update(range(call.low, call.high if meaning.kind == "accepted" else call.low + meaning.first))
-        then = call.hold.answered(meaning)
+        then = call.hold.answered(meaning, self._process.now)
         tally.outcomes[meaning.label] += 1
         tally.failed[meaning.reason] += meaning.failed
         tally.retries += then == "retry"

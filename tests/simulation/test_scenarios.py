@@ -1,0 +1,70 @@
+"""The scenarios that every change meets: a trouble that none of them holds would be a trouble that nothing shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from support.sim.draw import draw
+from support.sim.scenario import Crash, Join, Jump, Pause, Reshard, Restart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.sim.scenario import MappingPlan, Scenario
+
+SCENARIOS = [draw(seed) for seed in range(100)]
+
+
+def some(what: Callable[[MappingPlan], bool]) -> Callable[[Scenario], bool]:
+    """Whether one of its mappings is like that."""
+    return lambda scenario: any(what(plan) for plan in scenario.mappings)
+
+
+def test_a_scenario_is_drawn_from_its_seed_alone() -> None:
+    assert draw(5) == draw(5)
+    assert draw(5) != draw(6)
+
+
+def test_every_kind_of_act_happens_in_many_scenarios() -> None:
+    acts = Counter(kind for scenario in SCENARIOS for kind in {type(act) for act in scenario.acts})
+    assert acts[Join] == 100
+    assert all(acts[kind] >= 10 for kind in (Crash, Jump, Pause, Reshard, Restart)), acts
+
+
+def test_every_service_fails_in_many_scenarios() -> None:
+    outages = Counter(service for scenario in SCENARIOS for service in {outage.service for outage in scenario.outages})
+    assert all(outages[service] >= 10 for service in ("store", "kinesis", "sqs")), outages
+
+
+@pytest.mark.parametrize(
+    ("what", "holds"),
+    [
+        ("two owners", lambda scenario: sum(isinstance(act, Join) for act in scenario.acts) == 2),
+        ("no faulty call", lambda scenario: scenario.storm.refused == scenario.storm.lost == scenario.storm.late == 0),
+        ("lost answers", lambda scenario: scenario.storm.lost > 0),
+        ("late effects", lambda scenario: scenario.storm.late > 0),
+        ("expired iterators", lambda scenario: scenario.storm.expired > 0),
+        ("repeated records", lambda scenario: scenario.storm.stutter > 0),
+        ("refusals", lambda scenario: scenario.storm.refusal > 0),
+        ("an outage longer than the lease", lambda scenario: any(o.ends - o.begins > scenario.lease for o in scenario.outages)),
+        ("poison", lambda scenario: any(put.failures is None for put in scenario.puts)),
+        ("a record that heals", lambda scenario: any(put.failures for put in scenario.puts)),
+        ("TRIM_HORIZON", some(lambda plan: plan.start == "TRIM_HORIZON")),
+        ("LATEST", some(lambda plan: plan.start == "LATEST")),
+        ("AT_TIMESTAMP", some(lambda plan: plan.start == "AT_TIMESTAMP")),
+        ("retries for ever", some(lambda plan: plan.retries < 0)),
+        ("no retries", some(lambda plan: plan.retries == 0)),
+        ("ages", some(lambda plan: plan.age > 0)),
+        ("bisect", some(lambda plan: plan.bisect)),
+        ("partial answers", some(lambda plan: plan.reports)),
+        ("no destination", some(lambda plan: not plan.destination)),
+        ("a window", some(lambda plan: plan.window > 0)),
+        ("fewer permits than shards", some(lambda plan: plan.function.concurrency < plan.stream.shards)),
+        ("one permit for all", lambda scenario: scenario.concurrency == 1),
+        ("a small read-ahead", lambda scenario: scenario.limits.read_ahead < 100),
+    ],
+)
+def test_every_trait_is_in_many_scenarios(what: str, holds: Callable[[Scenario], bool]) -> None:
+    assert sum(holds(scenario) for scenario in SCENARIOS) >= 10, what
