@@ -112,7 +112,7 @@ class Run:
         self._observe = mapping.work.observe
         self._drain = drain
         self._shards = shards
-        self._running: set[ShardId] = set()
+        self._running: dict[ShardId, asyncio.Task[None]] = {}
         self._enrolled = False
         self._boundaries_are_ours = False
         self._news: asyncio.Future[None] | None = None
@@ -121,11 +121,20 @@ class Run:
         """Enrols, then keeps every shard running that may and can be, until the drain."""
         while not self._drain.started:
             self._news = asyncio.get_running_loop().create_future()
-            await self._enrol()
+            try:
+                await self._enrol()
+            except CheckpointMismatch:
+                self._stop()
+                raise
             self._observe.state("Enabled")
             contended = await self._spawn()
             await self._drain.wait(self._news, CONTENDED_RESCAN if contended else RESCAN)
         return True
+
+    def _stop(self) -> None:
+        """What runs reads what it must not: another stream, whose positions would be written over this mapping's checkpoints."""
+        for task in self._running.values():
+            task.cancel()
 
     async def _enrol(self) -> None:
         """Sees to it that the store knows the mapping with the stream as it is now. Raises `CheckpointMismatch`."""
@@ -168,8 +177,7 @@ class Run:
         wanted = [shard for shard in candidates if shard not in self._running]
         free = [shard for shard in wanted if not held_by_other(states.get(shard), self._mapping.owner)]
         for shard in free:
-            self._running.add(shard)
-            self._shards.create_task(self._run(shard), name=f"{self._mapping.work.mapping} {shard}")
+            self._running[shard] = self._shards.create_task(self._run(shard), name=f"{self._mapping.work.mapping} {shard}")
         return len(free) < len(wanted)
 
     def _count(self, listed: tuple[Shard, ...], states: dict[ShardId, ShardState], candidates: tuple[ShardId, ...]) -> None:
@@ -184,7 +192,7 @@ class Run:
             if not finished:
                 await self._drain.sleep(CONTENDED_RESCAN)
         finally:
-            self._running.discard(shard)
+            del self._running[shard]
             self._look_again()
 
     async def _hold(self, shard: ShardId) -> bool:

@@ -12,7 +12,6 @@ Source of the language: AWS's guides for EventBridge and Lambda, and how aws/eve
 
 from __future__ import annotations
 
-from itertools import islice, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from poller.core.patterns_branches import compile_branches
@@ -28,10 +27,6 @@ __all__ = ["InvalidPattern", "Pattern", "compile_pattern"]
 
 DEEPEST_ARRAYS = 32
 """Arrays within arrays whose elements are told apart; further inside, all elements count as one."""
-
-MOST_CHOICES = 64
-"""How many ways are tried where a document spells one name in two ways, and both lead to arrays:
-`{"a": [{"b": {"c": 1}}], "a.b": [{"c": 1}]}`."""
 
 
 def compile_pattern(pattern: str | Mapping[str, object]) -> Pattern:
@@ -248,16 +243,16 @@ def _holds(scope: _Scope, required: int, optional: int) -> bool:
 
 
 def _arrays_hold(arrays: list[_Array], required: int, optional: int) -> bool:
-    """Whether an element can be chosen of each array so that together they have what is required."""
+    """Whether an element can be chosen of each array so that together they have what is required.
+
+    A field is in several arrays only if the document spells its name in two ways (`"a": [{"b": ...}]` beside `"a.b"`). Then it
+    is enough that one has it, and it chooses no element.
+    """
     anywhere = twice = 0
     for array in arrays:
         twice |= anywhere & array.hits
         anywhere |= array.hits
-    if required & ~anywhere:
-        return False
-    if not required & twice:
-        return all(_array_holds(array, required & array.hits, optional) for array in arrays)
-    return _some_choice_holds(arrays, required, twice, optional)
+    return not required & ~anywhere and all(_array_holds(array, required & array.hits & ~twice, optional) for array in arrays)
 
 
 def _array_holds(array: _Array, required: int, optional: int) -> bool:
@@ -273,16 +268,3 @@ def _array_holds(array: _Array, required: int, optional: int) -> bool:
     if not required:
         return True
     return not required & ~array.hits and any(_holds(element, required, optional) for element in array.elements)
-
-
-def _some_choice_holds(arrays: list[_Array], required: int, twice: int, optional: int) -> bool:
-    """As `_arrays_hold`, where a field can be found in more than one array: tries which of them is to provide it."""
-    shared = [1 << index for index in range(twice.bit_length()) if required & twice & 1 << index]
-    owners = [[number for number, array in enumerate(arrays) if array.hits & bit] for bit in shared]
-    for choice in islice(product(*owners), MOST_CHOICES):
-        wanted = [required & array.hits & ~twice for array in arrays]
-        for number, bit in zip(choice, shared, strict=True):
-            wanted[number] |= bit
-        if all(_array_holds(array, mask, optional) for array, mask in zip(arrays, wanted, strict=True)):
-            return True
-    return False

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import resource
-import sys
 from pathlib import Path
-from typing import Any
 
+from benchmarks.handler import Count, used
 from poller.apis.client import AwsClients, Transport
 from poller.clock import SystemClock
 from poller.compose import World
@@ -32,33 +32,10 @@ store: {{url: "memory://"}}
 http: {{listen: null}}
 log: {{level: error}}
 functions:
-  nothing: {{executor: inline, handler: benchmarks.readers.nothing}}
+  nothing: {{executor: inline, handler: benchmarks.handler.nothing}}
 event_source_mappings:
   - {{name: orders, event_source_arn: "{arn}", function_name: nothing, starting_position: TRIM_HORIZON, batch_size: 100}}
 """
-
-
-class Count:
-    """Records seen by `nothing`, CPU seconds used when the first were, and what to do when there are enough."""
-
-    seen = 0
-    enough = 0
-    before = 0.0
-    drain: Drain | None = None
-
-
-def used() -> float:
-    """CPU seconds of this process so far, user and system."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def nothing(event: dict[str, Any], _context: object) -> None:
-    """The function under the poller."""
-    Count.before = Count.before or used()
-    Count.seen += len(event["Records"])
-    if Count.seen >= Count.enough and Count.drain is not None:
-        Count.drain.start()
 
 
 async def bare(endpoint: str, shards: int, records: int) -> None:
@@ -82,18 +59,15 @@ async def bare(endpoint: str, shards: int, records: int) -> None:
 
 async def poller(endpoint: str, shards: int, records: int, folder: Path) -> None:
     """Runs the daemon until its function has seen every record."""
-    module = sys.modules["benchmarks.readers"]  # this file, as the daemon imports it
-    module.Count.enough = shards * records
-    drain = module.Count.drain = Drain()
+    Count.enough = shards * records
+    drain = Count.drain = Drain()
     path = folder / "poller.yaml"
     path.write_text(CONFIG.format(endpoint=endpoint, arn=ARN))
     clock = SystemClock()
-    import random  # noqa: PLC0415
-
     async with AwsClients(Transport(connections=100)) as clients:
         world = World(clock=clock, rng=random.Random(1), wiring=production(clients, clock), owner="bench")
         await serve(load(path, clock), world, drain)
-    assert module.Count.seen == shards * records, module.Count.seen
+    assert Count.seen == shards * records, Count.seen
 
 
 def main() -> None:
@@ -104,19 +78,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
-    count = Count
     with asyncio.Runner(loop_factory=loop_factory() if given.reader == "poller" else None) as runner:
         if given.reader == "bare":
             runner.run(bare(given.endpoint, given.shards, given.records))
         else:
-            import benchmarks.readers  # noqa: PLC0415  the module that the handler's name means
-
             configure("info", json=True)
-            count = benchmarks.readers.Count  # type: ignore[assignment]
             spare_the_collector()
             runner.run(poller(given.endpoint, given.shards, given.records, given.folder))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"cpu": used() - count.before, "memory_mb": memory // 1024}))
+    print(json.dumps({"cpu": used() - Count.before, "memory_mb": memory // 1024}))
 
 
 if __name__ == "__main__":

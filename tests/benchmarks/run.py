@@ -63,7 +63,7 @@ def main() -> int:
                 figures = measure(reader, endpoint, given.records, folder)
                 cost.append(figures["cpu"] / total * 1e6)
                 print(
-                    f"round {number + 1}  {reader:7}  {cost[-1]:6.2f} us of CPU a record, {figures['memory_mb']:.0f} MB at the most"
+                    f"round {number + 1}  {reader:7}  {cost[-1]:6.2f} us of CPU a record, {figures['memory_mb']:.0f} MB of memory"
                 )
     ratio = min(costs["poller"]) / min(costs["bare"])
     print(

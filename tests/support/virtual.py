@@ -8,12 +8,13 @@ them, as `TaskGroup` keeps, would else be gone through in the order of their add
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from contextvars import Context
     from random import Random
 
 T = TypeVar("T")
@@ -58,6 +59,55 @@ class _TimeSelector(selectors.SelectSelector):
         return []
 
 
+class Freezer:
+    """Whatever was started `inside` stands still while it is frozen, as a process does that the system has stopped.
+
+    Time goes on meanwhile, and what became due is made up for at the thaw, in the order in which it became due.
+    """
+
+    def __init__(self) -> None:
+        self.frozen = False
+        self._due: list[asyncio.Handle] = []
+
+    def inside(self) -> Context:
+        """A context for tasks that this can freeze, with all that they start."""
+        context = copy_context()
+        context.run(_FREEZER.set, self)
+        return context
+
+    def freeze(self) -> None:
+        self.frozen = True
+
+    def thaw(self) -> None:
+        self.frozen = False
+        due, self._due = self._due, []
+        for handle in due:
+            handle._loop._ready.append(handle)  # type: ignore[attr-defined]
+
+    def keeps(self, handle: asyncio.Handle) -> bool:
+        """Whether the handle has to wait for the thaw."""
+        if self.frozen:
+            self._due.append(handle)
+        return self.frozen
+
+
+_FREEZER: ContextVar[Freezer | None] = ContextVar("freezer", default=None)
+
+
+class _Handle(asyncio.Handle):
+    def _run(self) -> None:
+        freezer = self._context.get(_FREEZER)  # type: ignore[attr-defined]
+        if freezer is None or not freezer.keeps(self):
+            super()._run()
+
+
+class _TimerHandle(asyncio.TimerHandle):
+    def _run(self) -> None:
+        freezer = self._context.get(_FREEZER)  # type: ignore[attr-defined]
+        if freezer is None or not freezer.keeps(self):
+            super()._run()
+
+
 class _NumberedTask(asyncio.Task[Any]):
     def __init__(self, number: int, coro: Any, **options: Any) -> None:
         self._number = number  # the constructor below needs it
@@ -85,7 +135,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         late = 0.0 if self._chance is None else self._chance.random() * RESOLUTION
-        return super().call_at(when + late, callback, *args, context=context)
+        timer = _TimerHandle(when + late, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def _call_soon(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> asyncio.Handle:
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
 
     def run_in_executor(self, *_: object) -> NoReturn:
         raise RuntimeError("no threads under a virtual clock")

@@ -9,6 +9,7 @@ from support.sim.scenario import (
     FOREVER,
     Act,
     Crash,
+    Freeze,
     FunctionPlan,
     How,
     Join,
@@ -230,6 +231,8 @@ def _acts(chance: Random, streams: Sequence[StreamPlan], moments: Moments) -> tu
         acts.append(Restart(at=at, slot=slot, away=chance.choice((0.0, 1.0, 8.0))))
     for at, slot in some(2, 0.7 if len(slots) > 1 else 0.1):
         acts.append(Pause(at=at, slot=slot, seconds=chance.uniform(3.0, 30.0)))
+    for at, slot in some(2, 0.5 if len(slots) > 1 else 0.15):
+        acts.append(Freeze(at=at, slot=slot, seconds=chance.choice((2.0, 8.0, 20.0)) * chance.uniform(0.5, 1.5)))
     for at, slot in some(2, 0.15):
         acts.append(Jump(at=at, slot=slot, seconds=chance.choice((-TWO_HOURS, TWO_HOURS))))
     for at, slot in some(2, 0.4):

@@ -18,7 +18,7 @@ from support.sim.draw import draw
 from support.sim.figures import check_ages, check_figures, iterator_ages
 from support.sim.journal import Trace, Violation
 from support.sim.process import Process
-from support.sim.scenario import Crash, Join, Jump, Pause, Put, Reshard, Restart
+from support.sim.scenario import Crash, Freeze, Join, Jump, Pause, Put, Reshard, Restart
 from support.sim.surroundings import Surroundings
 from support.sim.weather import PATIENCE
 from support.virtual import run_virtually
@@ -134,6 +134,9 @@ class Play:
                 if process := self._living.get(slot):
                     self._around.weather.paused_until[process.name] = min(self._loop.time() + seconds, self._scenario.calm_at)
                     self.ledger.trace.note(f"{process.name} is paused for {seconds:.1f} s")
+            case Freeze(slot=slot, seconds=seconds):
+                if process := self._living.get(slot):
+                    acts.create_task(process.freeze(min(seconds, self._scenario.calm_at - self._loop.time())))
             case Jump(slot=slot, seconds=seconds):
                 if process := self._living.get(slot):
                     process.clock.jump(seconds)

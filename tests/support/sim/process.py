@@ -19,7 +19,7 @@ from support.sim.scenario import ACCOUNT, QUEUE
 from support.sim.store import SimStore
 from support.sim.stream import SimKinesis
 from support.sim.weather import Trouble
-from support.virtual import EPOCH, VirtualClock
+from support.virtual import EPOCH, Freezer, VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -78,6 +78,7 @@ class Process:
         self.ledger = around.ledger
         self.clock = JumpingClock()
         self.drain = Drain()
+        self.freezer = Freezer()
         self.metrics = Metrics()
         self.alive = True
         self.holds: dict[tuple[str, ShardId], Hold] = {}
@@ -92,7 +93,7 @@ class Process:
         self.ledger.processes[name] = self
         world = World(clock=self.clock, rng=self._chance("daemon"), wiring=self._wiring(), owner=name)
         running = serve(configuration(self._scenario), world, self.drain, self.metrics)
-        self.task = asyncio.get_running_loop().create_task(running, name=name)
+        self.task = asyncio.get_running_loop().create_task(running, name=name, context=self.freezer.inside())
         self.task.add_done_callback(self._over)
         self.ledger.trace.note(f"{name} starts")
 
@@ -109,9 +110,18 @@ class Process:
         """A call that goes on whatever becomes of who waits for it."""
         return self._around.linger(call)
 
+    async def freeze(self, seconds: float) -> None:
+        """Stands still for so long."""
+        self.ledger.trace.note(f"{self.name} is frozen for {seconds:.1f} s")
+        self.freezer.freeze()
+        await asyncio.sleep(seconds)
+        self.ledger.trace.note(f"{self.name} is thawed")
+        self.freezer.thaw()
+
     async def crash(self, *, loose: bool) -> None:
         """Cut off from the world, then dropped: no `finally` can save it. `loose`: what it had sent may still take effect."""
         self.alive = False
+        self.freezer.thaw()
         self.ledger.trace.note(f"{self.name} crashes{', loose' if loose else ''}")
         for stream in self.kinesis.values():
             stream.cut()
@@ -126,6 +136,7 @@ class Process:
 
     async def stop(self) -> None:
         """Drains, in time."""
+        self.freezer.thaw()
         self.ledger.trace.note(f"{self.name} drains")
         self.drain.start()
         await asyncio.wait([self.task], timeout=self._scenario.drain + GRACE)

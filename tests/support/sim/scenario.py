@@ -146,6 +146,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """The process stands still for so many seconds, as one that the system has stopped; the world goes on."""
+
+    at: float
+    slot: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
     """The wall clock of the process jumps by so many seconds, until the world calms down."""
 
@@ -164,7 +173,7 @@ class Reshard:
     draw: int
 
 
-Act = Crash | Restart | Join | Pause | Jump | Reshard
+Act = Crash | Restart | Join | Pause | Freeze | Jump | Reshard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

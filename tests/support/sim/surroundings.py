@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +50,7 @@ class Surroundings:
 
     def linger(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Starts a call that goes on whatever becomes of who waits for it."""
-        task = asyncio.get_running_loop().create_task(call)
+        task = asyncio.get_running_loop().create_task(call, context=Context())  # it does not stand still with its process
         self._under_way.add(task)
         task.add_done_callback(self._arrived)
         return task
