@@ -17,18 +17,20 @@ from poller.admin.health import Health
 from poller.clock import SystemClock
 from poller.compose import Parts, World, make_functions, make_mapping
 from poller.drain import Drain
+from poller.errors import ConfigError, Unavailable
 from poller.mapping import run_mapping
 from poller.observe.logs import configure, logger
 from poller.observe.loop import sample_lag
 from poller.observe.metrics import Metrics
 from poller.observe.store import ObservedStore
 from poller.readahead import MemoryBudget
+from poller.retry import transport_wait
 from poller.sources.pace import ReadPace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
-    from poller.config import Config
+    from poller.config import Config, MappingConfig
     from poller.mapping import StreamMapping
 
 READ_AHEAD_BYTES = 256 * 1024 * 1024
@@ -85,20 +87,44 @@ async def serve(config: Config, world: World, drain: Drain, metrics: Metrics | N
             budget=MemoryBudget(READ_AHEAD_BYTES),
             pace=ReadPace(world.clock),
         )
-        mappings = [await make_mapping(each, parts) for each in config.event_source_mappings if each.enabled]
-        log.info("started", mappings=len(mappings), functions=len(parts.functions), store=config.store.url)
+        enabled = [each for each in config.event_source_mappings if each.enabled]
+        jobs = {each.name: run_configured(each, await try_mapping(each, parts), parts, drain) for each in enabled}
+        log.info("started", mappings=len(jobs), functions=len(parts.functions), store=config.store.url)
         health.passed("config")
         async with asyncio.TaskGroup() as together:
             lag = together.create_task(sample_lag(metrics, world.clock))
-            await run_all(mappings, drain, config.drain_timeout, health)
+            await run_all(jobs, drain, config.drain_timeout, health)
             lag.cancel()
     log.info("stopped")
 
 
-async def run_all(mappings: Sequence[StreamMapping], drain: Drain, patience: float, health: Health) -> None:
+async def run_configured(config: MappingConfig, made: StreamMapping | None, parts: Parts, drain: Drain) -> None:
+    """One mapping; where what it needs could not be reached at the start, as soon as it can. No other mapping waits for it."""
+    failures = 0
+    while made is None:
+        failures += 1
+        await drain.sleep(transport_wait(failures, parts.world.rng))
+        if drain.started:
+            return
+        made = await try_mapping(config, parts)
+    await run_mapping(made, drain)
+
+
+async def try_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | None:
+    """The mapping; None, and a line in the log, where its credentials or services cannot be reached for now."""
+    try:
+        return await make_mapping(config, parts)
+    except Unavailable as error:
+        log.warning("failing", mapping=config.name, what="mapping", kind=error.kind, error=str(error))
+    except ConfigError as error:
+        raise ConfigError(f"mapping {config.name}: {error}") from error
+    return None
+
+
+async def run_all(mappings: Mapping[str, Coroutine[None, None, None]], drain: Drain, patience: float, health: Health) -> None:
     """All mappings side by side until the drain is done; after `patience` seconds of draining what still runs is cancelled."""
     async with asyncio.TaskGroup() as together:
-        running = [together.create_task(run_mapping(mapping, drain), name=mapping.work.mapping) for mapping in mappings]
+        running = [together.create_task(job, name=name) for name, job in mappings.items()]
         await drain.wait()
         health.drain()
         log.info("draining", timeout_s=patience)
@@ -133,10 +159,13 @@ def draining_signals(start: Callable[[], None]) -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received, number)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: log.warning("reload_ignored", remedy="restart")
+    )
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
 

@@ -57,6 +57,8 @@ class Work:
         function_arn: what its context and failure documents call it.
         destination: where discarded records are reported; None: nowhere.
         report: makes the report of a discard, given the time in Unix seconds.
+        still_ours: raises `LeaseLost` where the records may be somebody else's by now; asked right before each invocation
+            and each report: a process that stood still wakes with those due, and its timers not yet looked at.
     """
 
     mapping: str
@@ -71,6 +73,7 @@ class Work:
     observe: MappingObserver
     clock: Clock
     rng: Rng
+    still_ours: Callable[[], None] = lambda: None
 
 
 async def run_lane(lane: Lane, work: Work, drain: Drain) -> None:
@@ -112,6 +115,7 @@ async def step(attempt: Attempt, lane: Lane, work: Work, drain: Drain) -> Decisi
     async with work.function.permits.hold(Ticket(work.mapping, work.function.name), drain) as permitted:
         if not permitted:
             return Decision(again=(attempt,))
+        work.still_ours()
         alive, decision = work.policy.expire(attempt, work.clock.time())
         if alive is attempt:
             decision = await invoke(attempt, work)
@@ -141,10 +145,10 @@ async def carry_out(decision: Decision, lane: Lane, work: Work, drain: Drain) ->
     if decision.settle:
         await lane.settle(decision.settle)
     for discard in decision.discard:
-        if await delivered(discard, work, drain):
-            await lane.settle(discard.records)
-        else:
-            await hand_back(discard.records, lane, work)
+        lane.waiting(discard.attempt)
+        taken = await delivered(discard, work, drain)
+        lane.waiting(None)
+        await (lane.settle(discard.records) if taken else hand_back(discard.records, lane, work))
     for release in decision.release:
         await lane.release(release)
 
@@ -167,8 +171,14 @@ async def delivered(discard: Discard, work: Work, drain: Drain) -> bool:
         retry=retry_if_exception_type((Unavailable, MappingError)),
         after=count,
     )
+    destination = work.destination
+
+    async def send() -> None:
+        work.still_ours()
+        await destination.send(report)
+
     try:
-        await persistent(work.destination.send, report)
+        await persistent(send)
     except RetryError:
         return False
     work.observe.delivered(discard, work.place)

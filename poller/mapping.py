@@ -83,10 +83,18 @@ async def supervise(what: str, run: Callable[[], Awaitable[bool]], work: Work, d
             return await run()
         except Exception as error:  # noqa: BLE001  the supervisor: nothing below it may stop a sibling
             tell(what, leaf(error), work)
+        raise_if_cancelled()
         failures = 1 if work.clock.monotonic() - began > STEADY else failures + 1
         await drain.sleep(transport_wait(failures, work.rng))
         if drain.started:
             return False
+
+
+def raise_if_cancelled() -> None:
+    """A TaskGroup whose child fails while it is itself being cancelled tells of the failure alone (before Python 3.13)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def tell(what: str, error: BaseException, work: Work) -> None:
@@ -215,6 +223,7 @@ class Run:
         finally:
             if held:  # something else went wrong, and nobody renews it any more
                 self._observe.lease("expired", shard)
+        raise_if_cancelled()
         return finished
 
     async def _held(self, lease: Lease, asked_at: float) -> HeldShard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poller.checkpointer import Checkpointer
@@ -57,17 +57,18 @@ async def run_shard(held: HeldShard, drain: Drain) -> bool:
     A shard is finished when it ended, all of it is settled, durably, and nobody told us to stop. Only then may its children be
     read.
     """
-    work, store, lease = held.work, held.store, held.lease
+    trust = Trust(held)
+    work, store, lease = replace(held.work, still_ours=trust.check), held.store, held.lease
     checkpointer = Checkpointer(store, lease, work.observe, work.rng)
     ahead = ReadAhead(held.limits, held.budget, checkpointer, drain)
     reading = Reading(held, ahead)
     work.observe.shard_opened(lease.shard, reading)
     try:
         async with asyncio.TaskGroup() as together:
-            helpers = [together.create_task(job) for job in (keep_lease(held), checkpointer.run(), reading.run(drain))]
+            helpers = [together.create_task(job) for job in (keep_lease(held, trust), checkpointer.run(), reading.run(drain))]
             async with asyncio.TaskGroup() as lanes:
-                for lane in ahead.lanes:
-                    lanes.create_task(run_lane(lane, work, drain))
+                workers = [lanes.create_task(run_lane(lane, work, drain)) for lane in ahead.lanes]
+                await asyncio.wait(workers)  # in here, as a failure while a group is left lets its owner look cancelled for good
             await checkpointer.flush()
             finished = reading.ended and ahead.progress.drained and not drain.started
             for helper in helpers:  # first: a renewal that crosses the end of the lease would look like its loss
@@ -147,23 +148,41 @@ class Reading:
         return "blocked" if self._ahead.blocked else "open"
 
 
-async def keep_lease(held: HeldShard) -> None:
+class Trust:
+    """For how long a lease is trusted.
+
+    Attributes:
+        until: by the steady clock.
+    """
+
+    def __init__(self, held: HeldShard) -> None:
+        self._held = held
+        self.renewed(held.asked_at)
+
+    def renewed(self, asked_at: float) -> None:
+        """The store has granted what was asked for then."""
+        self.until = asked_at + self._held.ttl * TRUST
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where our own clock does not allow to go on."""
+        if self._held.work.clock.monotonic() >= self.until:
+            raise LeaseLost(f"the store has not confirmed the lease of {self._held.lease.shard} in time")
+
+
+async def keep_lease(held: HeldShard, trust: Trust) -> None:
     """Renews until cancelled. Raises `LeaseLost` when the store refuses, or is silent for longer than our own clock allows."""
-    work, lease = held.work, held.lease
-    trusted_until = held.asked_at + held.ttl * TRUST
-    pause = held.ttl / RENEWALS
+    clock, pause = held.work.clock, held.ttl / RENEWALS
     while True:
-        await asyncio.sleep(min(pause, max(0.0, trusted_until - work.clock.monotonic())))
-        asked_at = work.clock.monotonic()
-        if asked_at >= trusted_until:
-            raise LeaseLost(f"the store has not confirmed the lease of {lease.shard} in time")
+        await asyncio.sleep(min(pause, max(0.0, trust.until - clock.monotonic())))
+        trust.check()
+        asked_at = clock.monotonic()
         try:
-            async with asyncio.timeout_at(trusted_until):
-                await held.store.renew(lease, held.ttl)
+            async with asyncio.timeout_at(trust.until):
+                await held.store.renew(held.lease, held.ttl)
         except TimeoutError:
-            continue  # trusted_until has passed: the next turn gives up
+            continue  # the time is over: the next turn gives up
         except Unavailable:
             pause = held.ttl / RENEWALS / 10
             continue
-        trusted_until = asked_at + held.ttl * TRUST
+        trust.renewed(asked_at)
         pause = held.ttl / RENEWALS

@@ -20,7 +20,7 @@ variables, nothing else: no network, no AWS, no function is started.
 _EPILOG = """\
 examples:
   poller validate poller.yaml
-  poller validate /etc/poller/ && systemctl reload poller
+  poller validate /etc/poller/ && systemctl restart poller
 
 exit codes:
    0  it is fine

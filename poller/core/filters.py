@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from poller.core.model import Record
     from poller.core.patterns_branches import Branch
 
-__all__ = ["KINESIS", "SQS", "Filter", "FilterShape", "InvalidPattern", "compile_filter"]
+__all__ = [
+    "FILTERS_LIMIT",
+    "FILTERS_LIMIT_RAISED",
+    "KINESIS",
+    "PATTERN_LIMIT",
+    "SQS",
+    "Filter",
+    "FilterShape",
+    "InvalidPattern",
+    "compile_filter",
+]
 
 PATTERN_LIMIT: Final = 4_096
 """Characters of one pattern's JSON at the most."""
@@ -50,7 +60,7 @@ class FilterShape:
         plain: whether the message may be matched as a string, where it is no JSON (`"body": ["text"]`).
         keys: the top-level keys that its records can have.
         view: the record as patterns see it, from its element of `Records`; the message is still as it came.
-        decode: the message as JSON, None where it is neither object nor array. Raises ValueError where it cannot be read at all.
+        decode: the message as a JSON object or array; None where it is neither, or cannot be read. Raises nothing.
     """
 
     source: str

@@ -64,10 +64,12 @@ def address(text: str) -> Address | None:
 
 
 def _octets(text: str) -> int | None:
+    """Four decimal numbers of 8 bits."""
     parts = text.split(".")
-    if len(parts) != V4_BITS // 8 or not all(_digits(part) and len(part) <= len("255") and int(part) <= 0xFF for part in parts):  # noqa: PLR2004 - 0xFF is an octet
+    if len(parts) != V4_BITS // 8 or not all(_digits(part) and len(part) <= len("255") for part in parts):
         return None
-    return int.from_bytes(map(int, parts))
+    octets = [int(part) for part in parts]
+    return int.from_bytes(octets) if max(octets) < 1 << 8 else None
 
 
 def _groups(text: str) -> int | None:

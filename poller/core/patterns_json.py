@@ -16,6 +16,9 @@ LARGEST_INTEGER = 2**64 - 1
 SMALLEST_INTEGER = -(2**63)
 """Integers in this range are exact, in patterns and in events alike; all other numbers are IEEE doubles."""
 
+SHOWN = 60
+"""Characters of a value in an error message."""
+
 
 class InvalidPattern(ValueError):
     """A pattern that cannot be compiled.
@@ -59,7 +62,7 @@ def read(pattern: str | Mapping[str, object]) -> object:
 def shown(value: object) -> str:
     """A value in an error message: its JSON, cut short."""
     text = json.dumps(value, default=lambda _: "{...}") if not isinstance(value, Members) else "{...}"
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a width for the eye
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 def _written(pattern: Mapping[str, object]) -> str:
@@ -82,7 +85,7 @@ def _double(text: str) -> float:
     value = float(text)
     digits = text.lower().partition("e")[0]
     if isinf(value) or (value == 0 and any(digit in digits for digit in "123456789")):
-        raise InvalidPattern(f"the number {text[:40]} does not fit an IEEE double")
+        raise InvalidPattern(f"the number {text[:SHOWN]} does not fit an IEEE double")
     return value
 
 

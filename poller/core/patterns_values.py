@@ -65,7 +65,7 @@ def _any_of(literals: list[Scalar], tests: list[Test]) -> Test:
     equal = _equal_to(literals)
     if not tests:
         return equal
-    return lambda value: equal(value) or any([test(value) for test in tests])  # noqa: C419 - quicker than a generator
+    return lambda value: equal(value) or any(test(value) for test in tests)
 
 
 def _equal_to(literals: list[Scalar]) -> Test:

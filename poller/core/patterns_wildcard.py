@@ -33,7 +33,7 @@ def compile_wildcard(pattern: str, where: str) -> Callable[[str], bool]:
             return False
         at = len(first)
         for piece in between:
-            found = text.find(piece, at, end)
+            found = text.find(piece, at)
             if found < 0:
                 return False
             at = found + len(piece)

@@ -85,7 +85,10 @@ class Child:
     def reply(self, seconds: float) -> asyncio.Future[Reply | Ended]:
         """Its next reply, or its end, which comes after so many seconds at the latest. The first reply comes unasked."""
         self._answer = answer = self._loop.create_future()
-        self._watch(self._loop.time() + seconds)
+        if self.dead.done():  # its last reply and its end were read in one turn of the loop: nothing will come any more
+            answer.set_result(self.dead.result())
+        else:
+            self._watch(self._loop.time() + seconds)
         return answer
 
     def ask(self, call: Call, event: bytes, seconds: float) -> asyncio.Future[Reply | Ended]:

@@ -86,7 +86,7 @@ class InlineExecutor:
             if task.cancelling() > cancellations:
                 raise
             answer = run.raised(error)  # nobody cancelled us: the function raised it
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the function raises is its answer
+        except BaseException as error:  # noqa: BLE001 - whatever the function raises is its answer
             answer = run.raised(error)
         if task.cancelling() > cancellations:
             raise asyncio.CancelledError  # the function swallowed it
@@ -162,7 +162,7 @@ def load(name: str, code: Path) -> Handler:
         handler = worker.load(name)
     except worker.Fault as fault:
         raise ConfigError(f"handler {name} in {code}: {fault.error_type}: {fault}") from fault
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"handler {name} in {code}: importing it raises {type(error).__name__}: {error}") from error
     if not callable(handler):
         raise ConfigError(f"handler {name} in {code}: Runtime.HandlerNotFound: it is not a function")

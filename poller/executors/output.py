@@ -17,6 +17,15 @@ MAX_INVOCATION_BYTES = 1024 * 1024
 """What is reported of one invocation, per stream. The rest is read, so that the function never blocks, and dropped."""
 
 
+LINE_COST = 256
+"""Bytes that each line counts for beside its own: a megabyte of empty lines would be a million log lines."""
+
+
+def cost(data: bytes) -> int:
+    """What this takes of an invocation's room."""
+    return len(data) + LINE_COST * data.count(b"\n")
+
+
 class Output:
     """Reads stdout or stderr of a worker until it is closed. Takes over the descriptor."""
 
@@ -45,14 +54,21 @@ class Output:
             return
         if not data:
             self._loop.remove_reader(self._pipe)
-        self._dropped += max(0, len(data) - self._room)
-        kept = data[: self._room]
-        self._room -= len(kept)
+        kept = self._affordable(data)
+        self._dropped += len(data) - len(kept)
+        self._room -= cost(kept)
         first, *others = kept.split(b"\n")
         self._extend(first)
         for piece in others:
             self._report()
             self._extend(piece)
+
+    def _affordable(self, data: bytes) -> bytes:
+        """As much of it as there is room for."""
+        if cost(data) <= self._room:
+            return data
+        lines = data[: max(0, self._room)].split(b"\n")
+        return b"\n".join(lines[: max(0, self._room) // LINE_COST])
 
     def close(self) -> None:
         """Reports what is left and closes the descriptor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from poller.errors import Unavailable
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from poller.ports import Clock, Enrolment, Store
 
 T = TypeVar("T")
+
+PATIENCE = 5.0
+"""Seconds that a store may take for one operation: a silent one must not hold up its own recovery, nor hide that it is silent."""
 
 
 class ObservedStore:
@@ -72,7 +76,11 @@ class ObservedStore:
     async def _watch(self, operation: str, call: Awaitable[T]) -> T:
         started = self._clock.monotonic()
         try:
-            answer = await call
+            async with asyncio.timeout(PATIENCE):
+                answer = await call
+        except TimeoutError:
+            self._tell(f"{operation}: no answer within {PATIENCE:g} s")
+            raise Unavailable(operation, "timeout", f"the store has not answered within {PATIENCE:g} s") from None
         except Unavailable as error:
             self._tell(str(error))
             raise

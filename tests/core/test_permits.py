@@ -91,7 +91,7 @@ class PermitMachine(RuleBasedStateMachine):
         assert not [ticket for ticket in self.waiting if self.free(ticket.function)]
 
 
-PermitMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+PermitMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 test_permits_are_within_the_limits_in_use_where_they_can_be_and_given_in_turn = PermitMachine.TestCase
 
 

@@ -37,6 +37,19 @@ async def test_a_page_says_what_was_read() -> None:
     assert (page.behind, page.ended, page.size) == (0.0, False, 9)
 
 
+@rule("stream.poll.aggregates-stay-whole")
+@virtually
+async def test_a_record_that_a_producer_library_has_packed_stays_one_record() -> None:
+    reading = Reading()
+    reader = await reading.begin("TRIM_HORIZON")
+    packed = (
+        b"\xf3\x89\x9a\xc2" + b"\x0a\x01k\x1a\x05\x08\x00\x1a\x01x" * 2 + bytes(16)
+    )  # the magic number, two inner records, a digest
+    reading.world.streams.put_record(STREAM_ARN, "k", packed)
+    (record,) = (await reader.read()).records
+    assert b64encode(packed) in record.payload
+
+
 @virtually
 async def test_a_backlog_is_read_a_thousand_records_at_a_time_without_a_pause() -> None:
     reading = Reading()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.processes import STARTS, Reading, World, names_of, read_all, source
+from support.processes import STARTS, Reading, RepeatingKinesis, World, names_of, read_all, source
 from support.stage import SHARD, STREAM_ARN, virtually
 
 from poller.apis.memory_kinesis import MemoryKinesis
 from poller.core.model import Start
 from poller.errors import IteratorExpired, SourceGone, Unavailable
-from poller.ports import KinesisPage
 
 if TYPE_CHECKING:
-    from poller.core.model import StartType
+    from typing import Any
+
+    from poller.core.model import ShardId, StartType
+    from poller.ports import KinesisIterator, KinesisIteratorType
 
 rule = pytest.mark.rule
 
@@ -51,18 +54,31 @@ async def test_latest_is_exact_for_the_process_that_set_the_boundary() -> None:
     assert reading.iterators == 1
 
 
+class PreciseKinesis(MemoryKinesis):
+    """Tells its time to the microsecond, finer than arrival times are kept."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.clock, streams=world.streams)
+        self._time = world.clock.time
+
+    async def get_shard_iterator(self, stream_arn: str, shard: ShardId, kind: KinesisIteratorType, **at: Any) -> KinesisIterator:
+        return replace(await super().get_shard_iterator(stream_arn, shard, kind, **at), server_time=self._time())
+
+
 @rule("stream.start.latest-boundary-is-stored")
+@pytest.mark.parametrize("kind", [MemoryKinesis, PreciseKinesis])
 @pytest.mark.parametrize("wait", [0.0004, 0.0, 5.5])
 @virtually
-async def test_a_later_process_loses_nothing_after_the_boundary(wait: float) -> None:
-    reading = Reading()
+async def test_a_later_process_loses_nothing_after_the_boundary(kind: type[MemoryKinesis], wait: float) -> None:
+    world = World()
+    api = PreciseKinesis(world) if kind is PreciseKinesis else MemoryKinesis(world.clock, streams=world.streams)
     await asyncio.sleep(0.1234)
-    reading.world.put("long before")
+    world.put("long before")
     await asyncio.sleep(3.00003)
-    start = await reading.source.boundary(SHARD)
+    start = await source(world, api).boundary(SHARD)
     await asyncio.sleep(wait)
-    reading.world.put("after")
-    later = source(reading.world, MemoryKinesis(reading.world.clock, streams=reading.world.streams))
+    world.put("after")
+    later = source(world, MemoryKinesis(world.clock, streams=world.streams))
     assert await read_all(later.reader(SHARD, start)) == ["after"]
 
 
@@ -205,19 +221,6 @@ async def test_a_stream_that_is_gone_is_said_to_be_gone() -> None:
         await reader.read()
     with pytest.raises(SourceGone):
         await reading.source.describe()
-
-
-class RepeatingKinesis(MemoryKinesis):
-    """Hands out the last two records of each page again at the front of the next, as a source that is at least once may."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world.clock, streams=world.streams)
-        self._last: tuple[object, ...] = ()
-
-    async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
-        page = await super().get_records(stream_arn, iterator, limit)
-        again, self._last = self._last, tuple(page.records[-2:])
-        return KinesisPage(records=[*again, *page.records], next_iterator=page.next_iterator, behind=page.behind)  # type: ignore[list-item]
 
 
 @virtually

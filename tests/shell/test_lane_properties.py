@@ -132,7 +132,7 @@ async def supply(case: Case, scene: Scene) -> None:
 
 
 @given(cases())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_record_that_was_read_is_settled_or_released_exactly_once(case: Case) -> None:
     scene, function = run_virtually(play(case))
     lane = scene.lane
@@ -157,7 +157,7 @@ def test_every_record_that_was_read_is_settled_or_released_exactly_once(case: Ca
 
 
 @given(cases(), moments(200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_drain_ends_the_lane_as_soon_as_the_running_invocation_is_over(case: Case, drain: float) -> None:
     async def story() -> None:
         function = Function(case)

@@ -1,61 +1,26 @@
-"""Read-ahead: bounded in records and bytes, for the shard and for the process; dealt to lanes by key."""
+"""Read-ahead: bounded in records and bytes, for the shard and for the process."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.build import attempt, ids, record, records
-from support.stage import MAPPING, SHARD, Stage, later, now, virtually
+from support.build import record, records
+from support.stage import Buffer, later, now, virtually
 from support.virtual import run_virtually
 
-from poller.checkpointer import MAX_PENDING, Checkpointer
-from poller.core.model import BEGINNING, Lease, Record, Release
-from poller.readahead import MemoryBudget, ReadAhead, ReadAheadLimits
-from poller.stores.memory import MemoryContents, MemoryStore
+from poller.checkpointer import MAX_PENDING
+from poller.readahead import MemoryBudget
 
 if TYPE_CHECKING:
-    from poller.drain import Drain
-
-KEYS = [f"key {number}" for number in range(100)]
-
-
-class Buffer:
-    """The read-ahead of one shard, whose checkpoints nobody writes."""
-
-    def __init__(self, budget: MemoryBudget | None = None, **limits: int) -> None:
-        self.stage = Stage()
-        lease = Lease(mapping=MAPPING, shard=SHARD, owner="me", epoch=1)
-        store = MemoryStore(MemoryContents(), self.stage.clock)
-        self.drain: Drain = self.stage.drain
-        self.checkpointer = Checkpointer(store, lease, self.stage.observe, self.stage.rng)
-        self.budget = budget or MemoryBudget(10**9)
-        self.ahead = ReadAhead(ReadAheadLimits(**limits), self.budget, self.checkpointer, self.drain)
-
-    async def is_full(self) -> bool:
-        """Whether the reader would have to wait."""
-        before = now()
-        try:
-            async with asyncio.timeout(1):
-                await self.ahead.space()
-        except TimeoutError:
-            return True
-        assert now() == before
-        return False
-
-    async def settle(self, *numbers: int) -> None:
-        await self.ahead.lanes[0].settle(records(*numbers))
+    from poller.core.model import Record
 
 
 def sized(number: int, size: int) -> Record:
     return record(number, payload=b"x" * size)
-
-
-# ------------------------------------------------------------------------------------------------------------------------ caps
 
 
 @virtually
@@ -107,22 +72,6 @@ async def test_the_reader_waits_while_no_lane_will_run_dry_soon() -> None:
 
 
 @virtually
-async def test_a_lane_that_runs_dry_is_read_for_though_another_is_stuck_with_much() -> None:
-    buffer = Buffer(soon=3, lanes=2)
-    stuck = next(key for key in KEYS if crc32(key.encode()) % 2 == 0)
-    other = next(key for key in KEYS if crc32(key.encode()) % 2 == 1)
-    buffer.ahead.deal([record(number, group=stuck) for number in range(1, 6)])
-    buffer.ahead.deal([record(number, group=other) for number in range(6, 9)])
-    async with asyncio.TaskGroup() as group:
-        group.create_task(buffer.ahead.space())
-        await asyncio.sleep(50)
-        assert buffer.ahead.stopped
-        piece = await buffer.ahead.lanes[1].read(1, 0)
-        await buffer.ahead.lanes[1].settle(piece.records)
-    assert now() == 50
-
-
-@virtually
 async def test_settling_out_of_order_makes_no_room_until_the_oldest_is_settled() -> None:
     buffer = Buffer(records=3)
     buffer.ahead.deal(records(1, 2, 3))
@@ -159,6 +108,19 @@ async def test_a_shard_that_holds_nothing_may_always_read() -> None:
     assert not await idle.is_full()
     idle.ahead.deal([sized(1, 1000)])
     assert await idle.is_full()
+
+
+@virtually
+async def test_a_shard_that_has_settled_all_it_held_goes_on_though_the_process_holds_too_much() -> None:
+    budget = MemoryBudget(100)
+    big, small = Buffer(budget), Buffer(budget)
+    big.ahead.deal([sized(1, 1000)])
+    small.ahead.deal([sized(1, 5)])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(small.ahead.space())
+        await asyncio.sleep(50)
+        await small.settle(1)
+    assert now() == 50
 
 
 @virtually
@@ -208,7 +170,7 @@ async def test_settling_waits_while_too_much_is_not_durable() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.randoms(use_true_random=False))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_memory_counts_exactly_what_the_checkpoint_has_not_passed(sizes: list[int], rnd: object) -> None:
     async def story() -> None:
         buffer = Buffer()
@@ -225,118 +187,3 @@ def test_memory_counts_exactly_what_the_checkpoint_has_not_passed(sizes: list[in
         assert buffer.ahead.bytes == 0
 
     run_virtually(story())
-
-
-# ----------------------------------------------------------------------------------------------------------------------- lanes
-
-
-@virtually
-async def test_a_lane_hands_out_as_many_as_are_wanted_and_says_whether_there_are_more() -> None:
-    buffer = Buffer()
-    (lane,) = buffer.ahead.lanes
-    buffer.ahead.deal(records(1, 2, 3))
-    first = await lane.read(2, None)
-    assert (ids(first.records), first.more, first.ended) == (["1", "2"], True, False)
-    rest = await lane.read(2, None)
-    assert (ids(rest.records), rest.more, rest.ended) == (["3"], False, False)
-
-
-@virtually
-async def test_a_read_waits_for_records_for_so_long_and_no_longer() -> None:
-    buffer = Buffer()
-    (lane,) = buffer.ahead.lanes
-    assert (await lane.read(10, 0)).records == ()
-    assert now() == 0
-    assert (await lane.read(10, 5)).records == ()
-    assert now() == 5
-    later(3, lambda: buffer.ahead.deal(records(1)))
-    assert ids((await lane.read(10, 5)).records) == ["1"]
-    assert now() == 8
-    later(30, lambda: buffer.ahead.deal(records(2)))
-    assert ids((await lane.read(10, None)).records) == ["2"]
-    assert now() == 38
-
-
-@virtually
-async def test_a_read_ends_with_the_drain() -> None:
-    buffer = Buffer()
-    later(5, buffer.drain.start)
-    assert await buffer.ahead.lanes[0].read(10, None) == await buffer.ahead.lanes[0].read(10, 0)
-    assert now() == 5
-
-
-@virtually
-async def test_a_lane_ends_behind_its_last_record() -> None:
-    buffer = Buffer()
-    (lane,) = buffer.ahead.lanes
-    later(5, buffer.ahead.end)
-    assert (await lane.read(10, None)).ended
-    assert now() == 5
-    buffer.ahead.deal(records(1, 2))
-    assert not (await lane.read(1, None)).ended
-    assert (await lane.read(1, None)).ended
-
-
-@virtually
-async def test_records_of_one_key_stay_in_one_lane_and_in_order() -> None:
-    buffer = Buffer(lanes=4)
-    made = [record(number, group=KEYS[number % 100]) for number in range(1, 1001)]
-    buffer.ahead.deal(made)
-    lane_of: dict[str, int] = {}
-    for index, lane in enumerate(buffer.ahead.lanes):
-        dealt = (await lane.read(1000, 0)).records
-        assert 100 < len(dealt) < 400
-        for key in {one.group for one in dealt}:
-            assert lane_of.setdefault(key, index) == index
-            assert [one.id for one in dealt if one.group == key] == [one.id for one in made if one.group == key]
-    assert lane_of == {key: crc32(key.encode()) % 4 for key in KEYS}  # the same in every process, whatever the hash seed
-
-
-@virtually
-async def test_a_lane_that_is_stuck_holds_up_no_other_until_the_cap_of_the_shard() -> None:
-    buffer = Buffer(lanes=2, records=10)
-    stuck = next(key for key in KEYS if crc32(key.encode()) % 2 == 0)
-    other = next(key for key in KEYS if crc32(key.encode()) % 2 == 1)
-    buffer.ahead.deal([record(1, group=stuck)])
-    for number in range(2, 11):
-        assert not await buffer.is_full()
-        buffer.ahead.deal([record(number, group=other)])
-        (one,) = (await buffer.ahead.lanes[1].read(10, 0)).records
-        await buffer.ahead.lanes[1].settle([one])
-    assert await buffer.is_full()  # the nine that are done wait for the first
-
-
-@virtually
-async def test_a_released_record_stays_open_for_the_next_holder() -> None:
-    buffer = Buffer()
-    buffer.ahead.deal(records(1, 2))
-    await buffer.ahead.lanes[0].release(Release(records=records(1)))
-    await buffer.settle(2)
-    assert not buffer.ahead.progress.drained
-    assert buffer.ahead.progress.reached == BEGINNING  # the checkpoint stays before 1
-
-
-@virtually
-async def test_a_shard_is_blocked_when_every_lane_waits_with_a_failed_attempt() -> None:
-    buffer = Buffer(lanes=2)
-    first, second = buffer.ahead.lanes
-    assert not buffer.ahead.blocked
-    first.waiting(attempt(1))
-    assert not buffer.ahead.blocked
-    second.waiting(attempt(2))
-    assert buffer.ahead.blocked
-    first.waiting(None)
-    assert not buffer.ahead.blocked
-
-
-@virtually
-async def test_a_shard_is_blocked_when_one_lane_waits_with_a_failed_attempt_and_nothing_more_can_be_read() -> None:
-    buffer = Buffer(lanes=2, records=1)
-    buffer.ahead.deal(records(1))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(buffer.ahead.space())
-        await asyncio.sleep(1)
-        assert not buffer.ahead.blocked  # it is full, but it works
-        buffer.ahead.lanes[0].waiting(attempt(1))
-        assert buffer.ahead.blocked
-        await buffer.settle(1)

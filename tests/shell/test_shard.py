@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from zlib import crc32
 
 import pytest
 from support.doubles import ACCEPTS, RAISES, Call, ScriptedExecutor
-from support.processes import Process, World, names
+from support.processes import Process, RepeatingKinesis, World, names, source
 from support.stage import SHARD, STREAM_ARN, later, now, virtually
 
 from poller.core.batching import BatchLimits
-from poller.core.model import Answer, position
+from poller.core.model import Answer, Start, position
 from poller.core.policy import StreamPolicy
 from poller.errors import Unavailable
 from poller.readahead import ReadAheadLimits
@@ -177,6 +178,21 @@ async def test_a_source_that_fails_is_tried_ever_more_slowly_and_nothing_else_su
     assert failed is not None
     assert 6 < failed < 30
     assert process.count("source_api_errors_total", operation="GetRecords", error="throttled") == failed
+
+
+@virtually
+async def test_records_that_the_source_repeats_are_delivered_once_and_counted() -> None:
+    world = World()
+    world.put("a", "b", "c")
+    process = Process(world=world)
+    held = await process.hold()
+    reader = source(world, RepeatingKinesis(world)).reader(SHARD, Start(type="TRIM_HORIZON"))
+    later(2.1, lambda: world.put("d"))
+    later(5, process.drain.start)
+    await run_shard(replace(held, reader=reader), process.drain)
+    assert process.all_seen == ["a", "b", "c", "d"]
+    assert process.count("events_redelivered_total") == 3
+    assert process.count("events_polled_total") == 4
 
 
 @virtually

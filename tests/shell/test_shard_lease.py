@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.doubles import ACCEPTS, RAISES, Call, ScriptedExecutor
 from support.processes import Process, World, names
-from support.stage import MAPPING, SHARD, later, now, virtually
+from support.stage import MAPPING, SHARD, later, now, stand_still, virtually
 
 from poller.core.batching import BatchLimits
 from poller.core.model import Lease, position
@@ -19,7 +19,11 @@ from poller.readahead import ReadAheadLimits
 from poller.shard import run_shard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from poller.core.model import Answer
+
+rule = pytest.mark.rule
 
 DOWN = Unavailable("renew", "connection")
 FOR_EVER = 10.0**9
@@ -27,15 +31,23 @@ TTL = 30.0
 
 
 async def lose(process: Process) -> BaseException:
-    """Runs the shard until it ends by an exception, and returns that."""
+    """Runs the shard until it ends by an exception, or several of one kind, and returns that."""
     try:
         await run_shard(await process.hold(), process.drain)
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            (error,) = error.exceptions
-        return error
+        errors = list(leaves(group))
+        assert len({type(error) for error in errors}) == 1
+        return errors[0]
     return pytest.fail("it has not ended by an exception")
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions of a group that are none themselves."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
 
 
 def busy(world: World | None = None) -> Process:
@@ -179,6 +191,19 @@ async def test_a_lease_that_is_lost_while_a_report_is_undeliverable_ends_that_to
     assert world.shards[SHARD].checkpoint is None
 
 
+@rule("stream.delivery.in-order")
+@pytest.mark.parametrize("seconds", [1, 5, 7, 10])
+@virtually
+async def test_a_process_that_stood_still_past_its_lease_invokes_nothing_when_it_wakes(seconds: float) -> None:
+    world = World()
+    world.put(*map(str, range(100)))
+    process = Process(world=world, executor=ScriptedExecutor(seconds=seconds), limits=BatchLimits(count=1), lease_ttl=TTL)
+    later(15.5, lambda: stand_still(100))
+    assert isinstance(await lose(process), LeaseLost)
+    assert now() == 115.5
+    assert max(call.began for call in process.executor.calls) <= 15.5
+
+
 # -------------------------------------------------------------------------------------------------------------------------- crash
 
 
@@ -228,3 +253,22 @@ async def test_what_the_function_had_done_before_the_lease_went_is_done_for_good
     assert checkpoint is not None
     assert checkpoint.position == position(numbers[1])
     assert [(names(call), call.cancelled) for call in executor.calls] == [(["a"], False), (["b"], False), (["c"], True)]
+
+
+@pytest.mark.parametrize("how", ["lane", "lease"])
+@virtually
+async def test_who_ran_a_shard_that_broke_does_not_look_cancelled(how: str) -> None:
+    process = busy()
+    if how == "lane":
+        process.executor.seconds = 1
+
+        def breaks(_: Call) -> Answer:
+            raise RuntimeError("the executor is broken")
+
+        process.executor.script = breaks
+    else:
+        later(5, lambda: take_over(process.world))
+    assert isinstance(await lose(process), RuntimeError if how == "lane" else LeaseLost)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

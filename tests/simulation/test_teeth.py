@@ -56,8 +56,8 @@ QUICK = [
     Bug(
         name="an expired iterator is resumed after the checkpoint",
         file="poller/sources/kinesis.py",
-        old='            self._iterator = None\n            raise Unavailable("GetRecords", "expired_iterator"',
-        new='            self._iterator, self._last = None, self._start.position\n            raise Unavailable("GetRecords", "expired_iterator"',
+        old="        except IteratorExpired as error:\n",
+        new="        except IteratorExpired as error:\n            self._last = self._start.position\n",
         seeds="0,4",
     ),
     Bug(

@@ -17,6 +17,7 @@ from poller.core.model import Start, position
 from poller.core.policy import StreamPolicy
 from poller.destinations.sqs import SqsDestination
 from poller.mapping import StreamMapping, run_mapping
+from poller.ports import KinesisPage
 from poller.readahead import MemoryBudget, ReadAheadLimits
 from poller.shard import HeldShard
 from poller.sources.kinesis import KinesisShape, KinesisSource
@@ -208,8 +209,36 @@ def names_of(page: Page) -> list[str]:
 
 
 async def read_all(reader: ShardReader) -> list[str]:
-    """Reads on until a page is empty."""
+    """Reads on until a page is empty. Nothing may come twice."""
     read: list[str] = []
-    while some := names_of(await reader.read()):
-        read += some
+    while (page := await reader.read()).records:
+        read += names_of(page)
+        assert page.repeated == 0
     return read
+
+
+def put_everywhere(world: World, count: int) -> dict[ShardId, list[str]]:
+    """So many records at least for each shard that is open, by shard: where a record goes is up to the hash of its key."""
+    found: dict[ShardId, list[str]] = {}
+    wanted = sum(1 for shard in world.streams._streams[STREAM_ARN].shards.values() if shard.closed_at is None)
+    for number in range(1000):
+        name = f"{now():.0f}-{number}"
+        shard, _ = world.streams.put_record(STREAM_ARN, name, name.encode())
+        found.setdefault(shard, []).append(name)
+        if len(found) == wanted and all(len(some) >= count for some in found.values()):
+            break
+    return found
+
+
+class RepeatingKinesis(MemoryKinesis):
+    """Hands out the last two records of each page again at the front of the next, as a source that is at least once may."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.clock, streams=world.streams)
+        self._last: tuple[object, ...] = ()
+
+    async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
+        """See `KinesisApi.get_records`."""
+        page = await super().get_records(stream_arn, iterator, limit)
+        again, self._last = self._last, tuple(page.records[-2:])
+        return KinesisPage(records=[*again, *page.records], next_iterator=page.next_iterator, behind=page.behind)  # type: ignore[list-item]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import orjson
 
 from poller.apis.memory_sqs import MemorySqs
+from poller.checkpointer import Checkpointer
 from poller.core.batching import BatchLimits
-from poller.core.model import MappingId, ShardId
+from poller.core.model import Lease, MappingId, ShardId
 from poller.core.policy import StreamPolicy
 from poller.core.report import StreamFacts, stream_report
 from poller.destinations.sqs import SqsDestination
@@ -22,9 +23,12 @@ from poller.lane import Work, run_lane
 from poller.observe.function import FunctionObserver
 from poller.observe.mapping import MappingObserver
 from poller.observe.metrics import Metrics
+from poller.readahead import MemoryBudget, ReadAhead, ReadAheadLimits
+from poller.stores.memory import MemoryContents, MemoryStore
+from support.build import records
 from support.doubles import ACCEPTS, ListLane, ScriptedExecutor, Trouble
 from support.observing import ORDERS
-from support.virtual import VirtualClock, run_virtually
+from support.virtual import VirtualClock, VirtualLoop, run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -61,6 +65,13 @@ def now() -> float:
 def later(seconds: float, do: Callable[[], object]) -> None:
     """Does it after so long."""
     asyncio.get_running_loop().call_later(seconds, do)
+
+
+def stand_still(seconds: float) -> None:
+    """The process is stopped for so long, as by SIGSTOP or a machine that freezes: time passes, and nothing runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop._virtual.now += seconds
 
 
 @dataclass(kw_only=True)
@@ -178,3 +189,31 @@ class Scene:
     def documents(self) -> list[dict[str, dict[str, object]]]:
         """What the failure destination has."""
         return [orjson.loads(message.body) for message in self._sqs.queues.messages(self._queue)]
+
+
+class Buffer:
+    """The read-ahead of one shard, whose checkpoints nobody writes."""
+
+    def __init__(self, budget: MemoryBudget | None = None, **limits: int) -> None:
+        self.stage = Stage()
+        lease = Lease(mapping=MAPPING, shard=SHARD, owner="me", epoch=1)
+        store = MemoryStore(MemoryContents(), self.stage.clock)
+        self.drain: Drain = self.stage.drain
+        self.checkpointer = Checkpointer(store, lease, self.stage.observe, self.stage.rng)
+        self.budget = budget or MemoryBudget(10**9)
+        self.ahead = ReadAhead(ReadAheadLimits(**limits), self.budget, self.checkpointer, self.drain)
+
+    async def is_full(self) -> bool:
+        """Whether the reader would have to wait."""
+        before = now()
+        try:
+            async with asyncio.timeout(1):
+                await self.ahead.space()
+        except TimeoutError:
+            return True
+        assert now() == before
+        return False
+
+    async def settle(self, *numbers: int) -> None:
+        """Settles these records."""
+        await self.ahead.lanes[0].settle(records(*numbers))

@@ -13,7 +13,9 @@ from support.sim.play import run
 def main(arguments: list[str]) -> int:
     """Exit code 1 if any seed broke a promise."""
     parser = argparse.ArgumentParser(prog="python -m support.sim", description=__doc__)
-    parser.add_argument("--seeds", default="0..99", help="one seed, several (3,14,15), a range with both ends (0..99), or all of it (42,0..99)")
+    parser.add_argument(
+        "--seeds", default="0..99", help="one seed, several (3,14,15), a range with both ends (0..99), or all of it (42,0..99)"
+    )
     parser.add_argument("--trace", action="store_true", help="print every line, with the daemon's log between them")
     parser.add_argument("--digest", action="store_true", help="print the digest of each run")
     parser.add_argument("--stop", type=int, default=0, help="stop after so many violations; 0: never")

@@ -55,7 +55,7 @@ def draw(seed: int) -> Scenario:
         streams=streams,
         mappings=mappings,
         functions=tuple(dict.fromkeys(mapping.function for mapping in mappings)),
-        puts=_puts(chance, streams, mappings, span),
+        puts=_puts(chance, streams, mappings, (first, span)),
         acts=acts,
         outages=outages,
         storm=_storm(chance),
@@ -129,13 +129,16 @@ def _limits(chance: Random) -> Limits:
 # --------------------------------------------------------------------------------------------------------------------- records
 
 
-def _puts(chance: Random, streams: Sequence[StreamPlan], mappings: Sequence[MappingPlan], span: float) -> tuple[Put, ...]:
-    """Twenty to three hundred, more often few, over a few keys; a third of the runs begins with a backlog."""
+def _puts(
+    chance: Random, streams: Sequence[StreamPlan], mappings: Sequence[MappingPlan], during: tuple[float, float]
+) -> tuple[Put, ...]:
+    """Twenty to three hundred, more often few, over a few keys; many at once before the first start, or right at it, or never."""
+    first, span = during
     count = int(10 ** chance.uniform(1.3, 2.48))
     keys = [f"k{index}" for index in range(chance.choice((2, 5, 20)))]
     moods = _Moods(chance, mappings)
-    early = chance.choice((0.0, 0.0, 0.8))
-    times = sorted(0.0 if chance.random() < early else chance.uniform(0.0, span) for _ in range(count))
+    share, burst = chance.choice(((0.0, (0.0, 0.0)), (0.8, (0.0, 0.0)), (0.6, (first, first + 1.5))))
+    times = sorted(chance.uniform(*(burst if chance.random() < share else (0.0, span))) for _ in range(count))
     return tuple(moods.put(at, number, chance.choice(streams), chance.choice(keys)) for number, at in enumerate(times))
 
 

@@ -50,7 +50,7 @@ class Hold:
         owner: the process that has it.
         first: where it begins, by the checkpoint.
         cursor: everything before it is resolved.
-        settled: everything before it the holder has settled, for all that it knows; behind `cursor` while a document is under way.
+        settled: everything before it its holder takes for resolved; behind `cursor` while a document is under way.
         earliest: where a hold that begins at a time, not at a record, may begin instead of at `cursor`; None once it has begun.
         dues: what was invoked and has to be again, the next one last.
         given_up: documents that arrived.

@@ -130,17 +130,22 @@ class Play:
             case Crash(slot=slot) | Restart(slot=slot):
                 if process := self._living.pop(slot, None):
                     acts.create_task(self._away(act, process))
-            case Pause(slot=slot, seconds=seconds):
-                if process := self._living.get(slot):
-                    self._around.weather.paused_until[process.name] = min(self._loop.time() + seconds, self._scenario.calm_at)
-                    self.ledger.trace.note(f"{process.name} is paused for {seconds:.1f} s")
-            case Freeze(slot=slot, seconds=seconds):
-                if process := self._living.get(slot):
-                    acts.create_task(process.freeze(min(seconds, self._scenario.calm_at - self._loop.time())))
-            case Jump(slot=slot, seconds=seconds):
-                if process := self._living.get(slot):
-                    process.clock.jump(seconds)
-                    self.ledger.trace.note(f"the clock of {process.name} jumps by {seconds:.0f} s")
+            case _:
+                if process := self._living.get(act.slot):
+                    self._disturb(process, act, acts)
+
+    def _disturb(self, process: Process, act: Pause | Freeze | Jump, acts: asyncio.TaskGroup) -> None:
+        """Until the calm at the longest."""
+        left = self._scenario.calm_at - self._loop.time()
+        match act:
+            case Pause(seconds=seconds):
+                self._around.weather.paused_until[process.name] = self._loop.time() + min(seconds, left)
+                self.ledger.trace.note(f"the store of {process.name} is paused for {seconds:.1f} s")
+            case Freeze(seconds=seconds):
+                acts.create_task(process.freeze(min(seconds, left)))
+            case Jump(seconds=seconds):
+                process.clock.jump(seconds)
+                self.ledger.trace.note(f"the clock of {process.name} jumps by {seconds:.0f} s")
 
     def _start(self, slot: int) -> None:
         self._born += 1

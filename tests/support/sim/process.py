@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+COMES_TO = 0.05
+"""Seconds after a thaw in which a process stops what it should not do any more."""
+
 GRACE = 2.0
 """Seconds beyond its time-out by which a drain is over."""
 
@@ -70,7 +73,7 @@ class Process:
         alive: false from its crash on: nothing that it does counts.
         holds: by mapping and shard, the lease that it got last.
         kinesis: by mapping, its connections.
-        read_at: when it read a shard of a stream last, by the loop's clock.
+        read_at: when it read a shard of a stream last, by the loop's clock; `thawed_at`: when it was frozen last.
     """
 
     def __init__(self, name: str, around: Surroundings) -> None:
@@ -79,6 +82,7 @@ class Process:
         self.clock = JumpingClock()
         self.drain = Drain()
         self.freezer = Freezer()
+        self.thawed_at = -COMES_TO
         self.metrics = Metrics()
         self.alive = True
         self.holds: dict[tuple[str, ShardId], Hold] = {}
@@ -115,13 +119,23 @@ class Process:
         self.ledger.trace.note(f"{self.name} is frozen for {seconds:.1f} s")
         self.freezer.freeze()
         await asyncio.sleep(seconds)
-        self.ledger.trace.note(f"{self.name} is thawed")
-        self.freezer.thaw()
+        self._thaw()
+
+    @property
+    def stands_still(self) -> bool:
+        """Frozen, or so shortly ago that it cannot have stopped what it has to stop."""
+        return self.freezer.frozen or self.clock.monotonic() <= self.thawed_at + COMES_TO
+
+    def _thaw(self) -> None:
+        if self.freezer.frozen:
+            self.ledger.trace.note(f"{self.name} is thawed")
+            self.thawed_at = self.clock.monotonic()
+            self.freezer.thaw()
 
     async def crash(self, *, loose: bool) -> None:
         """Cut off from the world, then dropped: no `finally` can save it. `loose`: what it had sent may still take effect."""
         self.alive = False
-        self.freezer.thaw()
+        self._thaw()
         self.ledger.trace.note(f"{self.name} crashes{', loose' if loose else ''}")
         for stream in self.kinesis.values():
             stream.cut()
@@ -136,7 +150,7 @@ class Process:
 
     async def stop(self) -> None:
         """Drains, in time."""
-        self.freezer.thaw()
+        self._thaw()
         self.ledger.trace.note(f"{self.name} drains")
         self.drain.start()
         await asyncio.wait([self.task], timeout=self._scenario.drain + GRACE)

@@ -151,6 +151,8 @@ class SimContents(MemoryContents):
         self._ledger.trace.note(f"acquired {line} {lease.owner} epoch {lease.epoch}")
         if lease.epoch <= line.epoch or line.finished:
             raise Broken(f"{line} is given away with epoch {lease.epoch} after {line.epoch}, finished: {line.finished}")
+        if line.running is not None and line.running.process.name != lease.owner:
+            self._overtaken(line)
         for parent in line.book.parents:
             if not self._ledger.line(line.plan, parent).finished:
                 raise Broken(f"{line} is read before its parent {parent} is finished")
@@ -167,6 +169,12 @@ class SimContents(MemoryContents):
             earliest=earliest,
             idle_since=asyncio.get_running_loop().time(),
         )
+
+    def _overtaken(self, line: Line) -> None:
+        """Nobody else gets the lease while an invocation runs, unless its process stands still: then it counts no more."""
+        if line.running is not None and not line.running.process.stands_still:
+            raise Broken(f"another process gets the lease while {line.running} runs")
+        line.running = None
 
     def _advanced(self, lease: Lease, to: Checkpoint) -> None:
         """The newest holder alone writes, forward, and never past what is not resolved."""

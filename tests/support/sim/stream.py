@@ -123,7 +123,7 @@ class SimKinesis(MemoryKinesis):
         """All mappings of a process together read a shard five times a second at the most."""
         now = self._process.clock.monotonic()
         before = self._process.read_at.get((self._plan.stream.arn, shard), -1.0)
-        if self._process.alive and now - before < READ_INTERVAL:
+        if self._process.alive and before > self._process.thawed_at and now - before < READ_INTERVAL:
             raise Broken(f"{self._process.name} reads {shard} again after {now - before:.3f} s")
         self._process.read_at[self._plan.stream.arn, shard] = now
 

@@ -77,10 +77,15 @@ class Trouble:
             raise IteratorExpired(f"{operation}: ExpiredIteratorException")
 
     async def after(self, operation: str) -> None:
-        """The answer's way back, on which it may be lost."""
+        """The answer's way back, on which it may be held up, or lost."""
         await asyncio.sleep(self._latency())
-        if not self.weather.calm and self.chance.random() < self.weather.storm.lost:
+        storm, dice = self.weather.storm, self.chance.random()
+        if self.weather.calm:
+            return
+        if dice < storm.lost:
             raise Unavailable(operation, "connection", "the answer is lost")
+        if dice < storm.lost + storm.timeout:
+            await asyncio.sleep(self.chance.uniform(0.0, PATIENCE))
 
     def late(self) -> tuple[float, float] | None:
         """Seconds after which the caller gives up although the call goes on, and by which it is late; None: it is not."""
