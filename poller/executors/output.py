@@ -17,13 +17,8 @@ MAX_INVOCATION_BYTES = 1024 * 1024
 """What is reported of one invocation, per stream. The rest is read, so that the function never blocks, and dropped."""
 
 
-LINE_COST = 256
-"""Bytes that each line counts for beside its own: a megabyte of empty lines would be a million log lines."""
-
-
-def cost(data: bytes) -> int:
-    """What this takes of an invocation's room."""
-    return len(data) + LINE_COST * data.count(b"\n")
+MAX_INVOCATION_LINES = 4096
+"""The same in lines: a megabyte of empty ones would be a million entries in the log."""
 
 
 class Output:
@@ -36,7 +31,7 @@ class Output:
         self._events = events
         self._request_id: str | None = None
         self._line = bytearray()
-        self._room = MAX_INVOCATION_BYTES
+        self._room, self._lines = MAX_INVOCATION_BYTES, MAX_INVOCATION_LINES
         self._dropped = 0
         self._loop.add_reader(pipe, self.read)
 
@@ -56,7 +51,8 @@ class Output:
             self._loop.remove_reader(self._pipe)
         kept = self._affordable(data)
         self._dropped += len(data) - len(kept)
-        self._room -= cost(kept)
+        self._room -= len(kept)
+        self._lines -= kept.count(b"\n")
         first, *others = kept.split(b"\n")
         self._extend(first)
         for piece in others:
@@ -64,11 +60,11 @@ class Output:
             self._extend(piece)
 
     def _affordable(self, data: bytes) -> bytes:
-        """As much of it as there is room for."""
-        if cost(data) <= self._room:
-            return data
-        lines = data[: max(0, self._room)].split(b"\n")
-        return b"\n".join(lines[: max(0, self._room) // LINE_COST])
+        """As much of it as there is room for, in bytes and in lines."""
+        kept = data[: self._room]
+        if kept.count(b"\n") > self._lines:
+            kept = b"".join([line + b"\n" for line in kept.split(b"\n", self._lines)[: self._lines]])
+        return kept
 
     def close(self) -> None:
         """Reports what is left and closes the descriptor."""
@@ -88,7 +84,7 @@ class Output:
 
     def _finish(self) -> None:
         """Reports the line that has no end, and how much is missing."""
-        self._room = MAX_INVOCATION_BYTES
+        self._room, self._lines = MAX_INVOCATION_BYTES, MAX_INVOCATION_LINES
         if self._line:
             self._report()
         if self._dropped:

@@ -142,7 +142,7 @@ class Pipeline:
     async def _round(self, commands: Iterable[tuple[bytes, ...]]) -> list[object]:
         packed = [packed_command(command) for command in commands]
         if not self._connection.is_connected:
-            await self._connection.connect()
+            await self._connection.connect()  # type: ignore[no-untyped-call]
         await self._connection.send_packed_command(b"".join(packed))
         return [await self._answer() for _ in packed]
 

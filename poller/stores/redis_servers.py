@@ -82,15 +82,14 @@ def _servers(parts: SplitResult) -> Servers:
         raise _Mistake(f'it cannot hold "#": {_ESCAPES}')
     if parts.scheme == "unix":
         return _socket(parts)
-    options = _common(parts)
-    options |= _tls(parts) if parts.scheme.startswith("rediss") else _no_parameters(parts)
-    return _behind_sentinels(parts, options) if parts.scheme.endswith("+sentinel") else _server(parts, options)
+    return _behind_sentinels(parts) if parts.scheme.endswith("+sentinel") else _server(parts)
 
 
-def _server(parts: SplitResult, options: Options) -> Servers:
+def _server(parts: SplitResult) -> Servers:
     host, port = _address(_hosts(parts), SERVER_PORT)
+    place = {"host": host, "port": port, "db": _database(parts.path.removeprefix("/"))}
     kind = SSLConnection if parts.scheme == "rediss" else Connection
-    return Servers(pool=_pool(options, connection_class=kind, host=host, port=port, db=_database(parts.path.removeprefix("/"))))
+    return Servers(pool=_pool(_over_tcp(parts), connection_class=kind, **place))
 
 
 def _socket(parts: SplitResult) -> Servers:
@@ -102,12 +101,12 @@ def _socket(parts: SplitResult) -> Servers:
     return Servers(pool=_pool(_common(parts), connection_class=UnixDomainSocketConnection, path=path, db=database))
 
 
-def _behind_sentinels(parts: SplitResult, options: Options) -> Servers:
+def _behind_sentinels(parts: SplitResult) -> Servers:
     addresses = [_address(text, SENTINEL_PORT) for text in _hosts(parts).split(",")]
     service, _, database = parts.path.removeprefix("/").partition("/")
     if not service:
         raise _Mistake("which master the Sentinels are asked for is missing: write HOST:PORT,HOST:PORT/SERVICE")
-    options |= {"ssl": parts.scheme.startswith("rediss")}
+    options = _over_tcp(parts) | {"ssl": parts.scheme.startswith("rediss")}
     asking = options | {"socket_timeout": SENTINEL_PATIENCE, "socket_connect_timeout": SENTINEL_PATIENCE}
     if "password" in asking:  # a Sentinel has no other user; one that has no password takes any from this one
         asking["username"] = "default"
@@ -127,10 +126,14 @@ def _common(parts: SplitResult) -> Options:
         "protocol": 2,
         "socket_timeout": None,  # the whole exchange is timed, which is cheaper than each answer
         "socket_connect_timeout": PATIENCE,
-        "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
         **{name: unquote(value) for name, value in credentials.items() if value},
     }
+
+
+def _over_tcp(parts: SplitResult) -> Options:
+    tls = _tls(parts) if parts.scheme.startswith("rediss") else _no_parameters(parts)
+    return {"socket_keepalive": True, **_common(parts), **tls}
 
 
 def _no_parameters(parts: SplitResult) -> Options:
@@ -184,7 +187,7 @@ def _address(text: str, port: int) -> tuple[str, int]:
         host, port = found.hostname, found.port or port
     except ValueError:
         host = None
-    if not host:
+    if not host or "," in host:
         raise _Mistake(f"a host is missing, or its port is no number: {_ESCAPES}")
     return host, port
 

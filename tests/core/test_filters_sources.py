@@ -114,7 +114,7 @@ def test_without_a_pattern_for_the_message_only_metadata_count(data: bytes) -> N
         {"approximateArrivalTimestamp": [{"numeric": [">", 1545084650.9]}]},
         {"eventSource": ["aws:kinesis"], "eventName": ["aws:kinesis:record"], "eventVersion": ["1.0"]},
         {"eventSourceARN": [STREAM], "awsRegion": ["us-east-2"], "eventID": [{"suffix": ":4959"}]},
-        {"kinesis": [{"exists": False}]},
+        {"kinesis": {"partitionKey": [{"exists": False}]}},
     ],
 )
 def test_the_metadata_of_kinesis_are_one_flat_object(pattern: dict[str, Any]) -> None:

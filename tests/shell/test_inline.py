@@ -218,3 +218,20 @@ def test_two_modules_of_one_name_are_refused_because_inline_functions_share_one_
     assert load("inline_namesake.f", tmp_path / "one") is first
     with pytest.raises(ConfigError, match="another module inline_namesake is in use already"):
         load("inline_namesake.f", tmp_path / "two")
+
+
+class OfItsOwn(BaseException):
+    """Not an Exception."""
+
+
+async def test_whatever_a_coroutine_raises_is_its_answer_and_no_trouble_of_the_daemon() -> None:
+    async def handler(event: Any, context: Any) -> None:
+        raise OfItsOwn
+
+    errored(await run(handler), "crash")
+
+
+def test_a_module_that_exits_when_it_is_imported_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "exits_at_import.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ConfigError, match="importing it raises SystemExit"):
+        load("exits_at_import.handler", tmp_path)

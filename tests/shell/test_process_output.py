@@ -137,3 +137,13 @@ async def test_what_a_function_prints_is_reported_with_its_request_id(room: Make
         assert (level, logged_id, message) == ("[ERROR]", request_id, "logged 1")
         assert (time[10], time[-5], time[-1]) == ("T", ".", "Z")
     assert len(here.events.lines) == 10
+
+
+async def test_a_flood_of_empty_lines_is_cut_by_their_number_and_told() -> None:
+    with piped() as pipe:
+        pipe.output.belongs_to("r")
+        pipe.write(b"\n" * (MEBIBYTE - 1))
+        pipe.read()
+        assert len(pipe.lines) == 4_096
+        pipe.output.belongs_to(None)
+        assert "dropped" in pipe.lines[-1][0]

@@ -175,7 +175,9 @@ async def test_after_a_failover_the_replica_goes_on_with_the_leases_and_checkpoi
             assert lease is not None
             assert await store.advance(lease, at(2))
             await until(lambda: admin.hget(key(MAPPING), f"{SHARD}/position") == at(2).position.encode(), "it is replicated")
-            await until(lambda: "slave0" in eye.info("sentinel") or eye.sentinel_slaves("orders"), "the Sentinel knows the replica")
+            await until(
+                lambda: "slave0" in eye.info("sentinel") or eye.sentinel_slaves("orders"), "the Sentinel knows the replica"
+            )
             master.kill()
             await _advances_again(store, lease)
             assert (await store.shards(MAPPING))[SHARD].checkpoint == at(3)
@@ -206,6 +208,7 @@ async def _stale_write(server: Valkey, lease: Lease) -> None:
     [
         ("http://h", "store http://h: it must begin with one of redis, rediss, redis+sentinel, rediss+sentinel, unix"),
         ("redis:///0", "store redis:///0: a host is missing, or its port is no number: in a password write %40 for @"),
+        ("redis://h,i", "store redis://h,i: a host is missing, or its port is no number"),
         ("redis://h:x", "store redis://h:x: a host is missing, or its port is no number"),
         ("redis://u:pa/ss@h:1", "store redis://***@h:1: a host is missing, or its port is no number"),
         ("redis://u:p?a@h:1", "store redis://***@h:1: a host is missing, or its port is no number"),

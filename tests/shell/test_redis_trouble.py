@@ -131,12 +131,11 @@ async def test_a_silent_server_is_unavailable_in_time_and_works_when_it_goes_on(
 
 @pytest.mark.usefixtures("impatient")
 async def test_leaving_a_store_does_not_hang_on_a_silent_server(server: Valkey) -> None:
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        async with RedisStore(server.url) as store:
-            lease = await leased(store)
-            server.freeze()
-            late = group.create_task(refused(store.advance(lease, at(5))))
-            await asyncio.sleep(0)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group, RedisStore(server.url) as store:
+        lease = await leased(store)
+        server.freeze()
+        late = group.create_task(refused(store.advance(lease, at(5))))
+        await asyncio.sleep(0)
     assert late.result()[:2] == ("advance", "timeout")
     with pytest.raises(RuntimeError, match="outside of its context"):
         await store.stream(MAPPING)
@@ -236,7 +235,7 @@ async def test_wrong_credentials_are_said_without_them(tmp_path: Path, credentia
 
 async def test_a_user_without_rights_is_said(server: Valkey) -> None:
     with server.admin() as client:
-        client.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~poller:*", "+hmget")
+        client.acl_setuser("reader", enabled=True, passwords=["+secret"], keys=["poller:*"], commands=["+hmget"])
     async with RedisStore(f"redis://reader:secret@127.0.0.1:{server.port}/0") as store:
         assert await store.stream(MAPPING) is None
         assert (await refused(store.shards(MAPPING)))[:2] == ("shards", "auth")
@@ -253,15 +252,23 @@ async def test_a_key_that_is_something_else_is_said(server: Valkey) -> None:
 # -------------------------------------------------------------------------------------------------------------------- its time
 
 
+async def taken_over(store: RedisStore) -> Lease:
+    """B's lease, as soon as it can be had."""
+    async with asyncio.timeout(10):
+        while True:
+            heir = await store.acquire(MAPPING, SHARD, B, LONG)
+            if heir is not None:
+                return heir
+            await asyncio.sleep(0.01)
+
+
 async def test_a_lease_ends_by_the_servers_clock_and_its_late_holder_is_fenced(server: Valkey) -> None:
     async with RedisStore(server.url) as one, RedisStore(server.url) as two:
         await enrolled(one, at(1))
         late = await one.acquire(MAPPING, SHARD, A, 0.3)
         assert late is not None
-        began = asyncio.get_running_loop().time()
-        while (heir := await two.acquire(MAPPING, SHARD, B, LONG)) is None:
-            await asyncio.sleep(0.01)
-        assert asyncio.get_running_loop().time() - began < 5
+        assert await two.acquire(MAPPING, SHARD, B, LONG) is None
+        heir = await taken_over(two)
         assert heir.epoch == late.epoch + 1
         with pytest.raises(LeaseLost):
             await one.advance(late, at(9))
@@ -279,8 +286,6 @@ async def test_a_lease_from_before_the_servers_clock_was_set_back_lasts_its_time
             assert await store.acquire(MAPPING, SHARD, B, LONG) is None
             assert client.hget(key(MAPPING), f"{SHARD}/expires") != b"99999999999999 300"
         await store.renew(lease, 0.3)  # its holder, if it lives, still has it
-        while await store.acquire(MAPPING, SHARD, B, LONG) is None:
-            await asyncio.sleep(0.01)
+        await taken_over(store)
         with pytest.raises(LeaseLost):
             await store.renew(lease, 0.3)
-
