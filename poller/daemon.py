@@ -159,9 +159,7 @@ def draining_signals(start: Callable[[], None]) -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received, number)
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: log.warning("reload_ignored", remedy="restart")
-    )
+    loop.add_signal_handler(signal.SIGHUP, lambda: log.warning("reload_ignored", remedy="restart"))
     try:
         yield
     finally:

@@ -135,9 +135,18 @@ class Run:
                 self._stop()
                 raise
             self._observe.state("Enabled")
-            contended = await self._spawn()
-            await self._drain.wait(self._news, CONTENDED_RESCAN if contended else RESCAN)
+            await self._keep_running(await self._mapping.source.shards(), self._news)
         return True
+
+    async def _keep_running(self, listed: tuple[Shard, ...], news: asyncio.Future[None]) -> None:
+        """Until it is time to look at the stream again. While others hold shards the store is asked, not the service."""
+        clock = self._mapping.work.clock
+        until = clock.monotonic() + RESCAN
+        while (left := until - clock.monotonic()) > 0:
+            contended = await self._spawn(listed)
+            heard = await self._drain.wait(news, min(left, CONTENDED_RESCAN) if contended else left)
+            if heard or self._drain.started:
+                return
 
     def _stop(self) -> None:
         """What runs reads what it must not: another stream, whose positions would be written over this mapping's checkpoints."""
@@ -176,9 +185,8 @@ class Run:
             case "trim_horizon":
                 return Start(type="TRIM_HORIZON")
 
-    async def _spawn(self) -> bool:
+    async def _spawn(self, listed: tuple[Shard, ...]) -> bool:
         """Starts what may be read and is not running here. True where somebody else holds a shard that we would read."""
-        listed = await self._mapping.source.shards()
         states = await self._mapping.store.shards(self._mapping.id)
         candidates = readable(listed, states)
         self._count(listed, states, candidates)

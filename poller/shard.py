@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,9 @@ RENEWALS = 3
 """How often a lease is renewed in its time."""
 
 STALE_READS = 2.0
-"""Seconds without a successful read after which `behind` is history: two polls of an idle shard."""
+STALE_READS_CAP = 10.0
+"""Seconds without a successful read after which `behind` is history: two reads of an idle shard, which many mappings of one
+stream must space out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,11 @@ async def run_shard(held: HeldShard, drain: Drain) -> bool:
             for helper in helpers:  # first: a renewal that crosses the end of the lease would look like its loss
                 helper.cancel()
             await (store.finish(lease) if finished else store.release(lease))
+    except asyncio.CancelledError:
+        if drain.started:  # its patience is over, and nothing of the shard runs any more: the next process need not wait
+            with suppress(Unavailable):
+                await store.release(lease)
+        raise
     finally:
         work.observe.shard_closed(lease.shard)
         ahead.close()
@@ -91,8 +99,9 @@ class Reading:
     def __init__(self, held: HeldShard, ahead: ReadAhead) -> None:
         self._held = held
         self._ahead = ahead
-        self._mark: ReadMark | None = None
-        self._opened_at = held.work.clock.time()
+        self._read_at = held.work.clock.monotonic()
+        self._behind: float | None = None
+        self._interval = 0.0
         self.ended = False
 
     async def run(self, drain: Drain) -> None:
@@ -118,7 +127,8 @@ class Reading:
         work.observe.polled(page.records, size=page.size, seconds=work.clock.monotonic() - started)
         if page.repeated:
             work.observe.redelivered(page.repeated)
-        self._mark = ReadMark(at=work.clock.time(), behind=page.behind or 0.0)
+        now = work.clock.monotonic()
+        self._read_at, self._interval, self._behind = now, now - self._read_at, page.behind
         self._ahead.deal(page.records)
         if page.ended:
             self.ended = True
@@ -128,14 +138,15 @@ class Reading:
     @property
     def iterator_age(self) -> float:
         """Seconds; see `poller.core.age`."""
-        now = self._held.work.clock.time()
-        mark = self._mark or ReadMark(at=self._opened_at, behind=0.0)
-        return iterator_age(now, self._ahead.oldest, mark, STALE_READS)
+        clock = self._held.work.clock
+        now = clock.time()
+        mark = ReadMark(at=now - (clock.monotonic() - self._read_at), behind=self._behind or 0.0)  # a wall clock may jump
+        return iterator_age(now, self._ahead.oldest, mark, min(max(STALE_READS, 2 * self._interval), STALE_READS_CAP))
 
     @property
     def behind(self) -> float | None:
         """MillisBehindLatest of the last read, in seconds."""
-        return self._mark.behind if self._mark else None
+        return self._behind
 
     @property
     def buffered_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """The Redis store keeps the contract, on a real server.
 
-Nobody can move a server's clock. Here a second of the suite is a thousand real ones, so that those that a test takes do not count,
-and time passes by a change of what is stored: the end of every lease comes so much nearer.
+Nobody can move a server's clock. Here a second of the suite is a thousand real ones, so that those that a test takes do not
+count, and time passes by a change of what is stored: the end of every lease comes so much nearer.
 """
 
 from __future__ import annotations
