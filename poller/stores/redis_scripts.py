@@ -132,7 +132,7 @@ if stored[1] ~= ARGV[2] then return 0 end
 if stored[2] and after(stored[2], position) then return 2 end
 if extra == '' then
   redis.call('HSET', KEYS[1], shard .. '/position', position)
-  
+  redis.call('HDEL', KEYS[1], shard .. '/extra')
 else
   redis.call('HSET', KEYS[1], shard .. '/position', position, shard .. '/extra', extra)
 end

@@ -216,8 +216,8 @@ async def test_a_function_inherits_no_descriptor_of_the_daemon(room: MakeRoom, t
 async def test_a_worker_that_is_ready_and_dead_in_one_turn_of_the_loop_is_a_crash_and_hangs_nobody(room: MakeRoom) -> None:
     async with room("dies_when_ready.handler", STARTS) as here:
         invoking = asyncio.create_task(here.invoke())
-        while not (workers := here.processes()):
+        while not (workers := here.processes()):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
-        os.waitid(os.P_PID, workers[0], os.WEXITED | os.WNOWAIT)  # the loop is busy until it is over
+        os.waitid(os.P_PID, workers[0], os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - the loop is busy until it is over
         async with asyncio.timeout(10):
             errored(await invoking, "crash")
