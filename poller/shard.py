@@ -29,6 +29,9 @@ TRUST = 0.9
 RENEWALS = 3
 """How often a lease is renewed in its time."""
 
+LAST_WORD = 1.0
+"""Seconds that the store gets to take a lease back from a drain that has run out of patience."""
+
 STALE_READS = 2.0
 STALE_READS_CAP = 10.0
 """Seconds without a successful read after which `behind` is history: two reads of an idle shard, which many mappings of one
@@ -79,8 +82,9 @@ async def run_shard(held: HeldShard, drain: Drain) -> bool:
             await (store.finish(lease) if finished else store.release(lease))
     except asyncio.CancelledError:
         if drain.started:  # its patience is over, and nothing of the shard runs any more: the next process need not wait
-            with suppress(Unavailable):
-                await store.release(lease)
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await store.release(lease)
         raise
     finally:
         work.observe.shard_closed(lease.shard)

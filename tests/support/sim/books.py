@@ -59,7 +59,7 @@ class Book:
         return next((index for index, entry in enumerate(self.entries) if entry.arrived_at >= timestamp), len(self.entries))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Line:
     """One mapping's way through one shard. Records are numbered in the order of the shard.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from support.sim.documents import read_document
+from support.sim.figures import leases_owned
 from support.sim.scenario import ACCOUNT, QUEUE
 
 if TYPE_CHECKING:
@@ -14,13 +16,21 @@ if TYPE_CHECKING:
     from support.sim.books import Line
     from support.sim.documents import Document
     from support.sim.ledger import Ledger
+    from support.sim.process import Process
     from support.sim.store import SimContents
 
 
-def unowned(ledger: Ledger, contents: SimContents, living: Sequence[str]) -> list[str]:
-    """Unfinished shards that nobody reads."""
-    owners = {str(line): contents.owner(line) for line in ledger.lines() if not line.finished}
-    return [f"{line} is held by {owner}" for line, owner in owners.items() if owner not in living]
+def unread(ledger: Ledger, contents: SimContents, living: Sequence[Process]) -> list[str]:
+    """What keeps each unfinished shard from having its reader: the store has to know of one, and the one of itself."""
+    owners = {line: contents.owner(line) for line in ledger.lines() if not line.finished}
+    names = [process.name for process in living]
+    found = [f"{line} is held by {owner}" for line, owner in owners.items() if owner not in names]
+    for process in living:
+        held = Counter(line.plan.name for line, owner in owners.items() if owner == process.name)
+        for name, owned in leases_owned(process).items():
+            if owned != held[name]:
+                found.append(f"{process.name} reads {owned:.0f} shards for {name}, and holds {held[name]}")
+    return found
 
 
 def check_outcome(ledger: Ledger, contents: SimContents, queues: MemoryQueues) -> None:

@@ -38,6 +38,12 @@ def iterator_ages(process: Process) -> dict[tuple[str, str], float]:
     return {(sample.labels["mapping"], sample.labels["shard"]): sample.value for sample in family.samples}
 
 
+def leases_owned(process: Process) -> dict[str, float]:
+    """By mapping, as a scrape would see them now."""
+    (family,) = process.metrics.instrument("poller_leases_owned").collect()
+    return {sample.labels["mapping"]: sample.value for sample in family.samples}
+
+
 def check_ages(process: Process) -> None:
     """An iterator age is that of the oldest record read and not settled, or more; never negative.
 

@@ -13,7 +13,7 @@ import structlog
 
 from poller import checkpointer, compose, daemon
 from poller.sources import kinesis
-from support.sim.closing import check_outcome, unowned
+from support.sim.closing import check_outcome, unread
 from support.sim.draw import draw
 from support.sim.figures import check_ages, check_figures, iterator_ages
 from support.sim.journal import Trace, Violation
@@ -187,7 +187,7 @@ class Play:
         return all(line.done for line in self.ledger.lines())
 
     def _orphans(self) -> list[str]:
-        return unowned(self.ledger, self._around.contents, [process.name for process in self._living.values()])
+        return unread(self.ledger, self._around.contents, list(self._living.values()))
 
     async def _ages_settle(self) -> None:
         until = self._loop.time() + AGE_SETTLES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,6 +83,7 @@ class Process:
         self.clock = JumpingClock()
         self.drain = Drain()
         self.freezer = Freezer()
+        self._patient_until = inf
         self.thawed_at = -COMES_TO
         self.metrics = Metrics()
         self.alive = True
@@ -126,6 +128,11 @@ class Process:
         """Frozen, or so shortly ago that it cannot have stopped what it has to stop."""
         return self.freezer.frozen or self.clock.monotonic() <= self.thawed_at + COMES_TO
 
+    @property
+    def impatient(self) -> bool:
+        """Its drain has taken too long: what still runs is cancelled."""
+        return self.clock.monotonic() >= self._patient_until
+
     def _thaw(self) -> None:
         if self.freezer.frozen:
             self.ledger.trace.note(f"{self.name} is thawed")
@@ -152,6 +159,7 @@ class Process:
         """Drains, in time."""
         self._thaw()
         self.ledger.trace.note(f"{self.name} drains")
+        self._patient_until = self.clock.monotonic() + self._scenario.drain
         self.drain.start()
         await asyncio.wait([self.task], timeout=self._scenario.drain + GRACE)
         if not self.task.done() and self.alive:

@@ -113,7 +113,7 @@ class SimContents(MemoryContents):
         line, hold = self._line(lease), self._ledger.holds[lease]
         self._ledger.trace.note(f"released {line} by {lease.owner} epoch {lease.epoch}")
         with self._ledger.checking():
-            hold.released(line.reached)
+            hold.released(None if self._ledger.processes[lease.owner].impatient else line.reached)
 
     def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
