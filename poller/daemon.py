@@ -89,7 +89,7 @@ async def serve(config: Config, world: World, drain: Drain, metrics: Metrics | N
         )
         enabled = [each for each in config.event_source_mappings if each.enabled]
         jobs = {each.name: run_configured(each, await try_mapping(each, parts), parts, drain) for each in enabled}
-        log.info("started", mappings=len(jobs), functions=len(parts.functions), store=config.store.url)
+        log.info("started", mappings=len(jobs), functions=len(parts.functions), store=config.store.shown_url)
         health.passed("config")
         async with asyncio.TaskGroup() as together:
             lag = together.create_task(sample_lag(metrics, world.clock))

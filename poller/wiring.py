@@ -110,6 +110,12 @@ def _sqlite(config: StoreConfig, clock: Clock) -> Store:
     return SqliteStore(config.path, clock)
 
 
+def _redis(config: StoreConfig, _: Clock) -> Store:
+    from poller.stores.redis import RedisStore
+
+    return RedisStore(config.url)
+
+
 def _inline(worker: Worker) -> Executor:
     from poller.executors.inline import InlineExecutor, InlineSpec, load
 
@@ -139,5 +145,9 @@ def _process(worker: Worker) -> Executor:
     return ProcessExecutor(spec, worker.events, worker.clock)
 
 
-STORES: Final[Mapping[str, Callable[[StoreConfig, Clock], Store]]] = {"memory": _memory, "sqlite": _sqlite}
+STORES: Final[Mapping[str, Callable[[StoreConfig, Clock], Store]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    **dict.fromkeys(("redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix"), _redis),
+}
 EXECUTORS: Final[Mapping[str, Callable[[Worker], Executor]]] = {"inline": _inline, "process": _process}

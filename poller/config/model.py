@@ -15,7 +15,7 @@ from poller.config.functions import FunctionConfig  # noqa: TC001  (the same)
 from poller.config.mappings import MappingConfig  # noqa: TC001  (the same)
 from poller.config.rules import collisions
 from poller.config.section import Section
-from poller.config.store import store_url
+from poller.config.store import shown_store_url, store_url
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
@@ -43,7 +43,9 @@ class StoreConfig(Section):
 
     url: Annotated[str, AfterValidator(store_url)] = Field(
         default="sqlite:///poller.db",
-        description="memory:// (forgets all at exit) or sqlite:///PATH, relative to the file; sqlite:////PATH is absolute."
+        repr=False,  # it may hold a password
+        description="sqlite:///PATH, relative to the file (sqlite:////PATH is absolute), for one host; redis://HOST, rediss://HOST,"
+        " redis+sentinel://HOST,HOST/SERVICE or unix:///PATH for many; memory:// forgets all at exit."
         " Default sqlite:///poller.db, because a restart must find its checkpoints.",
     )
     lease_duration: float = Field(
@@ -55,12 +57,17 @@ class StoreConfig(Section):
 
     @property
     def scheme(self) -> str:
-        """Of the URL: `memory` or `sqlite`."""
+        """Of the URL: `memory`, `sqlite`, or one of Redis's (`redis`, `rediss+sentinel`, `unix`, ...)."""
         return self.url.partition(":")[0]
 
     @property
+    def shown_url(self) -> str:
+        """The URL for logs: without users and passwords."""
+        return shown_store_url(self.url)
+
+    @property
     def path(self) -> Path | None:
-        """The absolute path of the SQLite file; None: the store is in memory."""
+        """The absolute path of the SQLite file; None: the store is another."""
         return Path(self.url.removeprefix("sqlite:///")) if self.url.startswith("sqlite:") else None
 
 

@@ -18,7 +18,7 @@ from poller.stores.redis_scripts import ACQUIRE, ADVANCE, ENROLL, FINISH, RELEAS
 from poller.stores.redis_servers import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from poller.core.model import MappingId
     from poller.stores.redis_scripts import Script
@@ -75,9 +75,10 @@ class RedisStore:
 
     async def shards(self, mapping: MappingId) -> dict[ShardId, ShardState]:
         """See `Store.shards`."""
-        now, fields = cast("tuple[int, list[bytes]]", await self._call("shards", SHARDS, key(mapping)))
+        now, lengths, text = cast("tuple[int, bytes, bytes]", await self._call("shards", SHARDS, key(mapping)))
+        fields = _pieces(text, map(int, lengths.split()))
         known: dict[bytes, dict[bytes, bytes]] = {}
-        for name, value in zip(fields[::2], fields[1::2], strict=True):
+        for name, value in zip(fields, fields, strict=True):
             shard, slash, what = name.rpartition(b"/")
             if slash:
                 known.setdefault(shard, {})[what] = value
@@ -139,6 +140,13 @@ def key(mapping: MappingId) -> bytes:
 def _held(lease: Lease) -> tuple[bytes, bytes, bytes]:
     """Where a lease is stored, and as what, for as long as it holds."""
     return key(lease.mapping), lease.shard.encode(), b"%d %b" % (lease.epoch, lease.owner.encode())
+
+
+def _pieces(text: bytes, lengths: Iterable[int]) -> Iterator[bytes]:
+    start = 0
+    for length in lengths:
+        yield text[start : start + length]
+        start += length
 
 
 def _state(stored: Mapping[bytes, bytes], now: int) -> ShardState:

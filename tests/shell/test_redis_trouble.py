@@ -36,6 +36,9 @@ CALLS: dict[str, Callable[[RedisStore, Lease], Awaitable[object]]] = {
 }
 WRITES = ("acquire", "renew", "advance", "finish")
 
+RIGHTS = [f"+{command}" for command in ("eval", "evalsha", "time", "hget", "hmget", "hgetall", "hset", "hdel", "select")]
+"""As in docs/stores.md."""
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Valkey]:
@@ -233,12 +236,17 @@ async def test_wrong_credentials_are_said_without_them(tmp_path: Path, credentia
             await leased(store)
 
 
-async def test_a_user_without_rights_is_said(server: Valkey) -> None:
+async def test_a_user_without_rights_is_said_and_the_documented_rights_are_enough(server: Valkey) -> None:
     with server.admin() as client:
         client.acl_setuser("reader", enabled=True, passwords=["+secret"], keys=["poller:*"], commands=["+hmget"])
+        client.acl_setuser("poller", enabled=True, passwords=["+secret"], keys=["poller:*"], commands=RIGHTS)
     async with RedisStore(f"redis://reader:secret@127.0.0.1:{server.port}/0") as store:
         assert await store.stream(MAPPING) is None
         assert (await refused(store.shards(MAPPING)))[:2] == ("shards", "auth")
+    async with RedisStore(f"redis://poller:secret@127.0.0.1:{server.port}/1") as store:
+        lease = await leased(store)
+        for operation in ("stream", "shards", "load", "renew", "advance", "finish", "release"):
+            await CALLS[operation](store, lease)
 
 
 async def test_a_key_that_is_something_else_is_said(server: Valkey) -> None:

