@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.sim.draw import draw
-from support.sim.scenario import Crash, Join, Jump, Pause, Reshard, Restart
+from support.sim.scenario import Crash, Freeze, Join, Jump, Pause, Reshard, Restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def test_a_scenario_is_drawn_from_its_seed_alone() -> None:
 def test_every_kind_of_act_happens_in_many_scenarios() -> None:
     acts = Counter(kind for scenario in SCENARIOS for kind in {type(act) for act in scenario.acts})
     assert acts[Join] == 100
-    assert all(acts[kind] >= 10 for kind in (Crash, Jump, Pause, Reshard, Restart)), acts
+    assert all(acts[kind] >= 10 for kind in (Crash, Freeze, Jump, Pause, Reshard, Restart)), acts
 
 
 def test_every_service_fails_in_many_scenarios() -> None:

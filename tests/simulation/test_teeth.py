@@ -35,7 +35,7 @@ class Bug(Mutant):
     """
 
     tests: tuple[str, ...] = (RUN,)
-    seeds: str = "0"
+    seeds: str
 
 
 QUICK = [
@@ -44,28 +44,28 @@ QUICK = [
         file="poller/lane.py",
         old="            decision = await invoke(attempt, work)\n",
         new="            await lane.settle(attempt.records)\n            decision = await invoke(attempt, work)\n",
-        seeds="0",
+        seeds="0,1",
     ),
     Bug(
         name="the budget is not reset after a partial answer",
         file="poller/core/policy.py",
         old="rest = Attempt(records=attempt.records[first:])",
         new="rest = replace(attempt, records=attempt.records[first:], retries=attempt.retries + 1, request_id=None)",
-        seeds="1,3",
+        seeds="8,23",
     ),
     Bug(
         name="an expired iterator is resumed after the checkpoint",
         file="poller/sources/kinesis.py",
         old="        except IteratorExpired as error:\n",
         new="        except IteratorExpired as error:\n            self._last = self._start.position\n",
-        seeds="0,4",
+        seeds="2,4",
     ),
     Bug(
         name="age is not looked at",
         file="poller/core/policy.py",
         old="        if late == 0:\n",
         new="        if late >= 0:\n",
-        seeds="2,10",
+        seeds="5,15",
     ),
 ]
 """A sample for every run; the others take their time."""
@@ -76,48 +76,154 @@ BUGS = [
         file="poller/stores/memory.py",
         old="stored is not None and (stored.owner, stored.epoch) == (lease.owner, lease.epoch)",
         new="stored is not None",
+        seeds="24,30",
     ),
     Bug(
         name="the store lets a checkpoint go back",
         file="poller/stores/memory.py",
         old="            return False\n        self._write",
         new="            pass\n        self._write",
+        seeds="14,70",
     ),
     Bug(
         name="a lease is not given back",
         file="poller/shard.py",
         old="await (store.finish(lease) if finished else store.release(lease))",
         new="await (store.finish(lease) if finished else asyncio.sleep(0))",
+        seeds="0,1",
     ),
     Bug(
         name="a lease is given back before all is durable",
         file="poller/shard.py",
         old="            await checkpointer.flush()\n",
         new="",
+        seeds="4,11",
     ),
     Bug(
         name="a window goes by the wall clock",
         file="poller/lane.py",
         old="    now = clock.monotonic()\n    return now, clock.time() - now",
         new="    now = clock.time()\n    return now, 0.0",
+        seeds="0,1",
     ),
     Bug(
         name="a batch does not wait for its window",
         file="poller/core/batching.py",
         old='        if now >= self._opened_at + self._limits.window:\n            return "window"',
         new='        if now >= self._opened_at:\n            return "window"',
+        seeds="0,1",
     ),
     Bug(
         name="one retry too many",
         file="poller/core/policy.py",
         old="attempt.retries >= self.max_retries:",
         new="attempt.retries > self.max_retries:",
+        seeds="1,3",
     ),
     Bug(
         name="permits are not given back",
         file="poller/function.py",
         old="            for served in self._ledger.give_back(ticket):",
         new="            for served in self._ledger.give_back(ticket) if held else ():",
+        seeds="0,4",
+    ),
+    Bug(
+        name="a lease is trusted for ever",
+        file="poller/shard.py",
+        old="        self.until = asked_at + self._held.ttl * TRUST\n",
+        new='        self.until = float("inf")\n',
+        seeds="24,58",
+    ),
+    Bug(
+        name="a process that stood still does not look at its lease",
+        file="poller/lane.py",
+        old="            return Decision(again=(attempt,))\n        work.still_ours()\n",
+        new="            return Decision(again=(attempt,))\n",
+        seeds="90",
+    ),
+    Bug(
+        name="a shard is finished with records left",
+        file="poller/shard.py",
+        old="reading.ended and ahead.progress.drained and not drain.started",
+        new="reading.ended",
+        seeds="81,95",
+    ),
+    Bug(
+        name="children do not wait for their parents",
+        file="poller/core/shards.py",
+        old="open_parents = listed - finished",
+        new="open_parents = set()",
+        seeds="4,11",
+    ),
+    Bug(
+        name="a LATEST iterator of an enrolment that came too late",
+        file="poller/mapping.py",
+        old='exact = start.type != "LATEST" or self._boundaries_are_ours',
+        new="exact = True",
+        seeds="24",
+    ),
+    Bug(
+        name="a shard whose cancellation crosses the loss of its lease lives on",
+        file="poller/mapping.py",
+        old="    if task is not None and task.cancelling():\n        raise asyncio.CancelledError\n",
+        new="    del task\n",
+        seeds="12,79",
+    ),
+    Bug(
+        name="records are settled though the queue did not take their document",
+        file="poller/lane.py",
+        old="        stop=lambda _: drain.started,\n",
+        new="        stop=lambda state: drain.started or state.attempt_number >= 3,\n",
+        seeds="19,58",
+    ),
+    Bug(
+        name="records that are handed back are settled",
+        file="poller/lane.py",
+        old="    await lane.release(Release(records=records))",
+        new="    await lane.settle(records)",
+        seeds="7,23",
+    ),
+    Bug(
+        name="the limit of the process does not count",
+        file="poller/core/permits.py",
+        old="return len(self._held) < self._total and ",
+        new="return ",
+        seeds="6,11",
+    ),
+    Bug(
+        name="what is not durable has no bound",
+        file="poller/checkpointer.py",
+        old="while self._pending >= MAX_PENDING:",
+        new="while False:",
+        seeds="5,8",
+    ),
+    Bug(
+        name="a shard is read on without a bound",
+        file="poller/readahead.py",
+        old="            and len(self._unsettled) < self._limits.records\n",
+        new="",
+        seeds="9,10",
+    ),
+    Bug(
+        name="each mapping reads at a pace of its own",
+        file="poller/sources/pace.py",
+        old="at = max(now, self._next.get((stream_arn, shard), 0.0))",
+        new="at = now",
+        seeds="1,3",
+    ),
+    Bug(
+        name="what a page repeats is worked off again",
+        file="poller/sources/kinesis.py",
+        old="records = tuple(read if not read or read[0].position > self._last else",
+        new="records = tuple(read if True else",
+        seeds="0,6",
+    ),
+    Bug(
+        name="iterator age is that of the newest record",
+        file="poller/readahead.py",
+        old="return self._unsettled[0].arrived_at",
+        new="return self._unsettled[-1].arrived_at",
+        seeds="1,2",
     ),
 ]
 

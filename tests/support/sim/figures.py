@@ -95,10 +95,10 @@ def _expected(plan: MappingPlan, tally: Tally) -> Iterable[tuple[str, dict[str, 
 
 
 def _check_dropped(process: Process, plan: MappingPlan, found: Figures) -> None:
-    """What a process gave up just before it lost a lease, nobody else could know of: it may count more than was seen."""
+    """What a process gave up just before it lost a lease, say, nobody else could know of: it may count more than was seen."""
     holds = [hold for hold in process.ledger.holds.values() if hold.owner == process.name and hold.plan == plan]
     seen = sum(len(hold.silent) for hold in holds)
     labels = (frozenset({("mapping", plan.name), ("reason", reason)}) for reason in DROPS)
     told = sum(found.get(("poller_events_dropped_total", each), 0.0) for each in labels)
-    if told < seen or (told > seen and all(hold.returned for hold in holds)):
+    if told < seen or (told > seen and all(hold.returned and not hold.vague for hold in holds)):
         process.ledger.fail(f"{process.name}: {told} events of {plan.name} are counted as dropped, {seen} were")

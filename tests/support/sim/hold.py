@@ -60,6 +60,7 @@ class Hold:
         last_read: the last record that its reader got; None: nothing yet.
         over: an invocation was cut off, so there will be no other.
         returned: its holder gave the lease back.
+        vague: not all that was given up without a document can be known: it began at a time, or ended in haste.
     """
 
     plan: MappingPlan
@@ -78,6 +79,7 @@ class Hold:
     last_read: int | None = None
     over: bool = False
     returned: bool = False
+    vague: bool = False
 
     # ---------------------------------------------------------------------------------------------------------- invocations
 
@@ -210,7 +212,7 @@ class Hold:
 
     def released(self, durable: int | None) -> None:
         """The lease is given back, with everything before `durable` durably done; None: in a haste that excuses anything."""
-        self.returned = True
+        self.returned, self.vague = True, self.vague or durable is None
         if durable is not None and durable < self.settled:
             raise Broken(f"{self.owner} gives {self.book.shard} back at {durable}, though it has settled {self.settled} records")
 
@@ -225,7 +227,7 @@ class Hold:
         """The first event of a hold that begins at a time, not at a record, says at which record it began."""
         if self.earliest is not None:
             self.cursor = min(self.cursor, max(self.earliest, at))
-            self.earliest = None
+            self.earliest, self.vague = None, True
 
     def _check_age(self, low: int, high: int, now: float) -> None:
         old = [index for index in range(low, high) if self._too_old(index, now)]
