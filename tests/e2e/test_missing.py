@@ -43,8 +43,9 @@ async def test_a_stream_that_was_deleted_and_made_again_is_refused_with_a_messag
     await scene.put(stream, "of the first stream")
     await scene.ledger.has("of the first stream", daemon=before)
     assert await before.stopped() == 0
+    first = await scene.streams.created_at(stream)
     await scene.streams.delete(stream)
-    await scene.stream()
+    await scene.streams.make_anew(stream, than=first)
     await scene.put(stream, "of the second stream")
 
     daemon = scene.start(scene.configure(scene.mapping(stream), scene.mapping(healthy, name="other")))
@@ -70,9 +71,10 @@ async def test_a_stream_that_is_deleted_and_made_again_under_a_running_daemon_is
     await scene.put(stream, "of the first stream")
     await scene.ledger.has("of the first stream", daemon=daemon)
 
+    first = await scene.streams.created_at(stream)
     await scene.streams.delete(stream)
     await daemon.logged("failing", kind="SourceGone")
-    await scene.stream()
+    await scene.streams.make_anew(stream, than=first)
     await scene.put(stream, "of the second stream")
 
     [line] = await daemon.logged("failing", kind="CheckpointMismatch")

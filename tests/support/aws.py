@@ -33,6 +33,9 @@ AWS_ENVIRONMENT = {
 PATIENCE = 10.0
 """Seconds that a server gets for what it does in the background."""
 
+APART = 2.0
+"""Seconds between two creation times that nobody takes for one time told twice."""
+
 MAX_PUT = 500
 """Records of one PutRecords, at the most."""
 
@@ -102,6 +105,23 @@ class Streams:
         """Returns once the stream is gone."""
         await self._client.delete_stream(StreamARN=arn)
         await until(lambda exists: not exists, lambda: self._exists(arn))
+
+    async def created_at(self, arn: str) -> float:
+        """When the stream was made, in Unix seconds, as coarse as the service tells it."""
+        summary = (await self._client.describe_stream_summary(StreamARN=arn))["StreamDescriptionSummary"]
+        created: float = summary["StreamCreationTimestamp"].timestamp()
+        return created
+
+    async def make_anew(self, arn: str, than: float) -> None:
+        """Makes a deleted stream again, so much later than `than`, when the first was made, that their times tell them apart.
+
+        A real stream takes longer than that to be deleted; the servers of tests do it in no time.
+        """
+        await self.create(arn.rpartition("/")[2])
+        while await self.created_at(arn) < than + APART:
+            await self.delete(arn)
+            await asyncio.sleep(0.1)
+            await self.create(arn.rpartition("/")[2])
 
     async def put(self, arn: str, key: str, data: bytes) -> tuple[str, str]:
         """Puts one record. Returns its shard and sequence number."""
