@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
+from poller.config import QueueMappingConfig, StreamMappingConfig
 from poller.core.batching import BatchLimits
+from poller.core.filters import compile_filter
 from poller.core.model import ShardId, Start
 from poller.core.policy import StreamPolicy
-from poller.core.report import StreamFacts, stream_report
+from poller.core.queue_policy import FifoPolicy, QueuePolicy
+from poller.core.report import StreamFacts, message_report, stream_report
 from poller.function import Function, Permits
 from poller.lane import Work
 from poller.mapping import StreamMapping
 from poller.observe.function import FunctionObserver
 from poller.observe.mapping import MappingFacts, MappingObserver
+from poller.queue import QueueMapping
 from poller.readahead import ReadAheadLimits
-from poller.wiring import Worker, destination, source
+from poller.wiring import Worker, destination, queue_source, stream_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     from poller.config import Config, MappingConfig
+    from poller.core.model import Discard, Record
+    from poller.core.policy import Policy
+    from poller.core.report import Report
     from poller.observe.metrics import Metrics
     from poller.ports import Clock, Destination, Rng, Store
     from poller.readahead import MemoryBudget
@@ -34,6 +42,19 @@ READ_AHEAD_RECORDS = 10_000
 SOON_RECORDS = 500
 READ_AHEAD_BATCHES = 2
 """A shard holds 10,000 records at the most, and reads on while a lane has fewer than 500; two full batches where that is more."""
+
+
+POLL_SLOTS = 5
+"""Receives of a queue open at the same time, and batches in hand; never more than its function's concurrency. As many as Lambda
+begins with."""
+
+
+class OfSource(TypedDict):
+    """What of a mapping's work depends on the kind of its source."""
+
+    limits: BatchLimits
+    policy: Policy
+    report: Callable[[Discard, float], Report]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +101,37 @@ async def make_functions(config: Config, world: World, metrics: Metrics, stack: 
     return functions
 
 
-async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping:
-    """One stream mapping, ready to run."""
+async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | QueueMapping:
+    """One mapping, ready to run."""
+    match config:
+        case StreamMappingConfig():
+            return await make_stream_mapping(config, parts)
+        case QueueMappingConfig():
+            return await make_queue_mapping(config, parts)
+    assert_never(config)
+
+
+async def make_stream_mapping(config: StreamMappingConfig, parts: Parts) -> StreamMapping:
+    """One mapping of a stream."""
     world, wiring, function_arn = parts.world, parts.world.wiring, arn_of(config)
     facts = StreamFacts(mapping=config.uuid, stream_arn=config.event_source_arn, function_arn=function_arn)
     kinesis = await wiring.kinesis(parts.config.source_connection(config))
-    work = make_work(config, parts, facts, await make_destination(config, parts))
+    max_age = config.max_age
+    work = make_work(
+        config,
+        parts,
+        await make_destination(config, parts),
+        limits=BatchLimits(count=config.batch_size, window=config.maximum_batching_window_in_seconds, max_age=max_age),
+        policy=StreamPolicy(max_retries=config.max_retries, max_age=max_age, bisect=config.bisect_batch_on_function_error),
+        report=partial(stream_report, facts, NO_SHARD),
+    )
     return StreamMapping(
         id=config.uuid,
         start=Start(type=config.starting_position, timestamp=config.starting_position_timestamp),
         resume=config.resume,
         owner=world.owner,
         lease_ttl=parts.config.store.lease_duration,
-        source=source(config, kinesis, function_arn, parts.pace, world.clock),
+        source=stream_source(config, kinesis, function_arn, parts.pace, world.clock),
         store=parts.store,
         limits=ReadAheadLimits(
             records=max(READ_AHEAD_RECORDS, READ_AHEAD_BATCHES * config.batch_size),
@@ -101,6 +140,34 @@ async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping:
         budget=parts.budget,
         work=work,
         work_for=lambda shard: replace(work, place=shard, report=partial(stream_report, facts, shard)),
+    )
+
+
+async def make_queue_mapping(config: QueueMappingConfig, parts: Parts) -> QueueMapping:
+    """One mapping of a queue."""
+    world = parts.world
+    sqs = await world.wiring.sqs(parts.config.source_connection(config))
+    window, fifo = config.maximum_batching_window_in_seconds, config.is_fifo
+
+    def policy_for(redriven_after: int | None) -> Policy:
+        each = QueuePolicy(release=config.release, max_receives=config.maximum_receive_count if redriven_after is None else None)
+        return FifoPolicy(each=each, guard=config.fifo_group_guard) if fifo else each
+
+    work = make_work(
+        config,
+        parts,
+        await make_destination(config, parts),
+        limits=BatchLimits(count=config.batch_size, window=window),
+        policy=policy_for(None),
+        report=partial(message_report, config.uuid),
+    )
+    return QueueMapping(
+        source=queue_source(config, sqs, world.clock, world.rng),
+        slots=min(POLL_SLOTS, parts.config.functions[config.function_name].concurrency),
+        receive_wait=config.receive_wait,
+        fifo=fifo,
+        work=work,
+        policy_for=policy_for,
     )
 
 
@@ -118,32 +185,43 @@ def arn_of(config: MappingConfig) -> str:
     return f"arn:{arn.partition}:lambda:{arn.region}:{arn.account}:function:{config.function_name}"
 
 
-def make_work(config: MappingConfig, parts: Parts, facts: StreamFacts, target: Destination | None) -> Work:
-    """What the mapping does with records, whatever shard they come from."""
-    window, max_age = config.maximum_batching_window_in_seconds, config.max_age
+def make_work(config: MappingConfig, parts: Parts, target: Destination | None, **of_source: Unpack[OfSource]) -> Work:
+    """What the mapping does with records, whatever shard or slot they come from."""
+    observe = make_observer(config, parts, target)
     return Work(
         mapping=config.name,
         place="",
-        limits=BatchLimits(count=config.batch_size, window=window, max_age=max_age),
         report_batch_item_failures=config.reports_batch_item_failures,
-        policy=StreamPolicy(max_retries=config.max_retries, max_age=max_age, bisect=config.bisect_batch_on_function_error),
         function=parts.functions[config.function_name],
-        function_arn=facts.function_arn,
+        function_arn=arn_of(config),
         destination=target,
-        report=partial(stream_report, facts, NO_SHARD),
-        observe=make_observer(config, parts, target),
+        observe=observe,
         clock=parts.world.clock,
         rng=parts.world.rng,
+        wants=make_filter(config, observe),
+        **of_source,
     )
+
+
+def make_filter(config: MappingConfig, observe: MappingObserver) -> Callable[[Record], bool] | None:
+    """What the mapping wants; None: everything. The configuration has been checked, so the patterns can be compiled."""
+    if not config.patterns:
+        return None
+    wanted = compile_filter(config.patterns, config.shape)
+    if wanted.unknown:
+        observe.filter_names_unknown(wanted.unknown)
+    return wanted.wants
 
 
 def make_observer(config: MappingConfig, parts: Parts, target: Destination | None) -> MappingObserver:
     """What the mapping tells, under its own labels."""
+    queue = isinstance(config, QueueMappingConfig)
     facts = MappingFacts(
         name=config.name,
         source_type=config.source_type,
-        source=config.arn.resource.partition("/")[2],
+        source=config.arn.resource if queue else config.arn.resource.partition("/")[2],
         function=config.function_name,
         destination=target.kind if target is not None else None,
+        unit="slot" if queue else "shard",
     )
     return MappingObserver(parts.metrics, facts, parts.world.clock)

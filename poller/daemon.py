@@ -23,6 +23,7 @@ from poller.observe.logs import configure, logger
 from poller.observe.loop import sample_lag
 from poller.observe.metrics import Metrics
 from poller.observe.store import ObservedStore
+from poller.queue import QueueMapping, run_queue
 from poller.readahead import MemoryBudget
 from poller.retry import transport_wait
 from poller.sources.pace import ReadPace
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
     from poller.config import Config, MappingConfig
     from poller.mapping import StreamMapping
+
+    AnyMapping = StreamMapping | QueueMapping
+
+CONNECTIONS = 10
+"""Connections of a client for each mapping, at the most: a queue's polls hold one each for their whole time."""
 
 READ_AHEAD_BYTES = 256 * 1024 * 1024
 """Payload bytes that all shards of the process may hold together."""
@@ -64,7 +70,7 @@ async def main(config: Config) -> None:
 
     drain, clock = Drain(), SystemClock()
     with draining_signals(drain.start):
-        async with AwsClients(Transport(connections=max(50, 4 * len(config.event_source_mappings)))) as clients:
+        async with AwsClients(Transport(connections=max(50, CONNECTIONS * len(config.event_source_mappings)))) as clients:
             world = World(clock=clock, rng=random.Random(), wiring=production(clients, clock), owner=owner())  # noqa: S311  jitter and ids
             await serve(config, world, drain)
 
@@ -98,7 +104,7 @@ async def serve(config: Config, world: World, drain: Drain, metrics: Metrics | N
     log.info("stopped")
 
 
-async def run_configured(config: MappingConfig, made: StreamMapping | None, parts: Parts, drain: Drain) -> None:
+async def run_configured(config: MappingConfig, made: AnyMapping | None, parts: Parts, drain: Drain) -> None:
     """One mapping; where what it needs could not be reached at the start, as soon as it can. No other mapping waits for it."""
     failures = 0
     while made is None:
@@ -107,10 +113,10 @@ async def run_configured(config: MappingConfig, made: StreamMapping | None, part
         if drain.started:
             return
         made = await try_mapping(config, parts)
-    await run_mapping(made, drain)
+    await (run_queue(made, drain) if isinstance(made, QueueMapping) else run_mapping(made, drain))
 
 
-async def try_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | None:
+async def try_mapping(config: MappingConfig, parts: Parts) -> AnyMapping | None:
     """The mapping; None, and a line in the log, where its credentials or services cannot be reached for now."""
     try:
         return await make_mapping(config, parts)

@@ -28,6 +28,7 @@ class Permits:
     def __init__(self, limits: Mapping[str, int], total: int) -> None:
         self._ledger = PermitLedger(limits, total)
         self._granted: dict[Ticket, Future[None]] = {}
+        self._hopeful: dict[Future[None], str] = {}
 
     @asynccontextmanager
     async def hold(self, ticket: Ticket, drain: Drain) -> AsyncIterator[bool]:
@@ -39,10 +40,31 @@ class Permits:
             self._granted.pop(ticket, None)
             for served in self._ledger.give_back(ticket):
                 self._granted[served].set_result(None)
+            self._encourage()
+
+    async def free(self, function: str, drain: Drain, seconds: float | None = None) -> bool:
+        """Until the function has a free permit: True; False after so many seconds, or when the drain starts. Takes nothing."""
+        loop = asyncio.get_running_loop()
+        until = None if seconds is None else loop.time() + seconds
+        while not self._ledger.free(function):
+            hope = loop.create_future()
+            self._hopeful[hope] = function
+            try:
+                if not await drain.wait(hope, None if until is None else max(0.0, until - loop.time())):
+                    return False
+            finally:
+                self._hopeful.pop(hope, None)
+        return True
 
     async def _turn(self, ticket: Ticket, drain: Drain) -> bool:
         turn = self._granted[ticket] = asyncio.get_running_loop().create_future()
         return await drain.wait(turn)
+
+    def _encourage(self) -> None:
+        """Who waits for a free permit looks again."""
+        for hope, function in self._hopeful.items():
+            if not hope.done() and self._ledger.free(function):
+                hope.set_result(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """One lane, from source to acknowledgement: the whole life of a record.
 
-    lane.read -> batcher.add -> policy.expire -> function.invoke -> response.read -> policy.judge -> carry_out
-                                    ^                                                                |
-                                    +------------------------ again, after `wait` -------------------+
-                                                                        settle -> lane.settle -------+
-                                                  discard -> destination.send, then lane.settle -----+
-                                                                      release -> lane.release -------+
+    lane.read -> wanted? --no--> lane.settle
+                   | yes
+               batcher.add -> policy.expire -> function.invoke -> response.read -> policy.judge -> carry_out
+                                   ^                                                                 |
+                                   +------------------------- again, after `wait` -------------------+
+                                                                         settle -> lane.settle ------+
+                                                   discard -> destination.send, then lane.settle ----+
+                                                                       release -> lane.release ------+
 
 There is no branch on the kind of source here. What differs between a stream and a queue is the policy, and what the lane does on
 settle and release.
@@ -22,21 +24,21 @@ from tenacity import AsyncRetrying, RetryError, retry_if_exception_type
 
 from poller.core import response
 from poller.core.batching import Batcher
-from poller.core.model import Attempt, Decision, Release
+from poller.core.model import Attempt, Decision, Release, without
 from poller.core.permits import Ticket
 from poller.errors import MappingError, Unavailable
 from poller.function import new_request_id
 from poller.retry import full_jitter, jittered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tenacity import RetryCallState
 
     from poller.core.batching import BatchLimits
     from poller.core.model import Batch, Discard, Record
     from poller.core.policy import Policy
-    from poller.core.report import FailureReport
+    from poller.core.report import Report
     from poller.drain import Drain
     from poller.function import Function
     from poller.observe.mapping import MappingObserver
@@ -51,6 +53,7 @@ class Work:
         mapping: its name, the unit of fairness for permits.
         place: the shard or slot, for logs.
         limits: when a batch is full.
+        wants: says which records the filter lets through; None: all of them.
         report_batch_item_failures: whether the function's answer counts.
         policy: what becomes of records after an attempt.
         function: what is invoked.
@@ -69,10 +72,11 @@ class Work:
     function: Function
     function_arn: str
     destination: Destination | None
-    report: Callable[[Discard, float], FailureReport]
+    report: Callable[[Discard, float], Report]
     observe: MappingObserver
     clock: Clock
     rng: Rng
+    wants: Callable[[Record], bool] | None = None
     still_ours: Callable[[], None] = lambda: None
 
 
@@ -85,12 +89,25 @@ async def run_lane(lane: Lane, work: Work, drain: Drain) -> None:
         now, skew = steady(work.clock)
         piece = await lane.read(batcher.room, batcher.patience(now, skew))
         ended = piece.ended
+        wanted = piece.records if work.wants is None else await sift(piece.records, work.wants, lane, work)
         now, skew = steady(work.clock)
-        for batch in batcher.add(piece.records, now, more=piece.more, skew=skew):
+        for batch in batcher.add(wanted, now, more=piece.more, skew=skew):
             await work_off(batch, lane, work, drain)
             batcher.opened(work.clock.monotonic())
     for batch in batcher.flush():
         await work_off(batch, lane, work, drain)
+
+
+async def sift(records: Sequence[Record], wants: Callable[[Record], bool], lane: Lane, work: Work) -> Sequence[Record]:
+    """The records that the filter lets through. The others are done with, and nobody has seen them."""
+    wanted: list[Record] = []
+    unwanted: list[Record] = []
+    for record in records:
+        (wanted if wants(record) else unwanted).append(record)
+    if unwanted:
+        work.observe.filtered(len(unwanted))
+        await lane.settle(unwanted)
+    return wanted
 
 
 async def work_off(batch: Batch, lane: Lane, work: Work, drain: Drain) -> None:
@@ -116,13 +133,19 @@ async def step(attempt: Attempt, lane: Lane, work: Work, drain: Drain) -> Decisi
         if not permitted:
             return Decision(again=(attempt,))
         work.still_ours()
-        alive, decision = work.policy.expire(attempt, work.clock.time())
+        gone = lane.lost(attempt)
+        alive, decision = set_apart(attempt, gone) if gone else work.policy.expire(attempt, work.clock.time())
         if alive is attempt:
             decision = await invoke(attempt, work)
     await carry_out(decision, lane, work, drain)
     if alive is None or alive is attempt:
         return decision
     return replace(decision, again=(alive,))  # what is younger goes on as another attempt: no retry that is to be counted
+
+
+def set_apart(attempt: Attempt, gone: tuple[Record, ...]) -> tuple[Attempt | None, Decision]:
+    """What is not ours any more is not invoked; the rest is another attempt."""
+    return without(attempt, gone), Decision(release=(Release(records=gone),))
 
 
 async def invoke(attempt: Attempt, work: Work) -> Decision:
@@ -144,13 +167,13 @@ async def carry_out(decision: Decision, lane: Lane, work: Work, drain: Drain) ->
     work.observe.decided(decision)
     if decision.settle:
         await lane.settle(decision.settle)
+    for release in decision.release:  # before what may have to wait for a destination
+        await lane.release(release)
     for discard in decision.discard:
         lane.waiting(discard.attempt)
         taken = await delivered(discard, work, drain)
         lane.waiting(None)
         await (lane.settle(discard.records) if taken else hand_back(discard.records, lane, work))
-    for release in decision.release:
-        await lane.release(release)
 
 
 async def delivered(discard: Discard, work: Work, drain: Drain) -> bool:

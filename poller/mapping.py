@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from poller.core.model import Start
 from poller.core.shards import first_checkpoint, readable, start_from
-from poller.errors import CheckpointMismatch, LeaseLost, MappingError, Unavailable
-from poller.retry import transport_wait
+from poller.errors import CheckpointMismatch, LeaseLost, MappingError
 from poller.shard import HeldShard, run_shard
+from poller.supervise import leaf, raise_if_cancelled, supervise, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from typing import Literal
 
     from poller.core.model import Checkpoint, Lease, MappingId, Shard, ShardId, ShardState, StreamId
@@ -30,9 +30,6 @@ RESCAN = 60.0
 
 CONTENDED_RESCAN = 2.0
 """The same while somebody else holds a shard that could be read: how soon after its lease ends it is taken over."""
-
-STEADY = 60.0
-"""Seconds of running after which earlier failures are forgotten."""
 
 SAME_INCARNATION = 1.0
 """Seconds by which two readings of one stream's creation time may differ."""
@@ -72,44 +69,6 @@ async def run_mapping(mapping: StreamMapping, drain: Drain) -> None:
         run = Run(mapping, drain, shards)
         await supervise("mapping", run.watch, mapping.work, drain)
     mapping.work.observe.state("Disabled")
-
-
-async def supervise(what: str, run: Callable[[], Awaitable[bool]], work: Work, drain: Drain) -> bool:
-    """Runs it again, after a pause, for as long as it raises. The one place that catches any exception."""
-    failures = 0
-    while True:
-        began = work.clock.monotonic()
-        try:
-            return await run()
-        except Exception as error:  # noqa: BLE001  the supervisor: nothing below it may stop a sibling
-            tell(what, leaf(error), work)
-        raise_if_cancelled()
-        failures = 1 if work.clock.monotonic() - began > STEADY else failures + 1
-        await drain.sleep(transport_wait(failures, work.rng))
-        if drain.started:
-            return False
-
-
-def raise_if_cancelled() -> None:
-    """A TaskGroup whose child fails while it is itself being cancelled tells of the failure alone (before Python 3.13)."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def tell(what: str, error: BaseException, work: Work) -> None:
-    """What the outside world does is an event; anything else is our bug and deserves its traceback."""
-    if isinstance(error, (LeaseLost, Unavailable, MappingError)):
-        work.observe.failing(what, error)
-    else:
-        work.observe.crashed(what, error)
-
-
-def leaf(error: BaseException) -> BaseException:
-    """The first exception of a group that is none itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class Run:

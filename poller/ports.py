@@ -1,4 +1,4 @@
-"""Everything the poller asks of the outside world, on one page.
+"""Everything the poller asks of the outside world, on one page; what adapters ask of AWS is on another, `services`.
 
 Each Protocol says when it is called, what may repeat, and what it may raise. Every port has an implementation in memory that
 ships with the poller, and one contract suite that the double and the real thing both pass (`tests/contract`).
@@ -10,7 +10,7 @@ side cannot be reached, is too slow, throttles, or answers nonsense: the caller 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, Self, TypedDict
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from poller.core.model import (
     Answer,
@@ -33,7 +33,7 @@ from poller.core.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from poller.core.report import FailureReport
+    from poller.core.report import Report
 
 
 class Clock(Protocol):
@@ -75,7 +75,16 @@ class Lane(Protocol):
         """Done with these. Returns when that is recorded in order; it may become durable a little later."""
 
     async def release(self, release: Release) -> None:
-        """Not now: a stream's next holder reads them again, a queue hands them out again after the delay."""
+        """Not now: a stream's next holder reads them again, a queue hands them out again after the delay.
+
+        Never raises `Unavailable`: what a queue was not told in time comes back when its visibility time-out ends.
+        """
+
+    def lost(self, attempt: Attempt) -> tuple[Record, ...]:
+        """Those of its records that may be somebody else's by now, and must not be invoked; asked right before each invocation.
+
+        Usually none. A shard's lanes never answer any: there the lease as a whole is lost (`LeaseLost`).
+        """
 
     def waiting(self, attempt: Attempt | None) -> None:
         """For status only: the worker waits before it tries this failed or refused attempt again; None: it goes on."""
@@ -136,76 +145,66 @@ class StreamSource(Protocol):
         """A reader that begins at `start`. No call is made before its first read."""
 
 
-# ----------------------------------------------------------------------------------------------------------------------- apis
+@dataclass(frozen=True, slots=True)
+class EntryFailure:
+    """One entry of a batch request that was not carried out.
 
+    Attributes:
+        index: of the entry in the request.
+        gone: trying again is in vain: the message is not ours any more, or not there.
+        detail: the service's code, for logs.
+    """
 
-class KinesisRecord(TypedDict):
-    """A record as GetRecords answers it; `Data` stays base64, the timestamp stays a number of seconds."""
-
-    SequenceNumber: str
-    ApproximateArrivalTimestamp: float
-    Data: str
-    PartitionKey: NotRequired[str]
-    EncryptionType: NotRequired[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KinesisShard:
-    """A shard as ListShards answers it."""
-
-    id: ShardId
-    parents: tuple[ShardId, ...] = ()
+    index: int
+    gone: bool
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KinesisIterator:
-    """A shard iterator, good for five minutes, and the server's own time (Unix seconds) when it was made."""
+class QueueDescription:
+    """A queue as its service describes it now.
 
-    iterator: str
-    server_time: float
+    Attributes:
+        visibility_timeout: seconds that a received message stays hidden unless the receive says otherwise.
+        retention: seconds that the queue keeps a message.
+        maximum_receive_count: of its redrive policy; None where it has none.
+        visible, in_flight, delayed: about how many messages it holds, by state.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KinesisPage:
-    """An answer of GetRecords: `next_iterator` None ends the shard; `behind` is MillisBehindLatest in seconds."""
-
-    records: Sequence[KinesisRecord]
-    next_iterator: str | None
-    behind: float
-
-
-KinesisIteratorType = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "AFTER_SEQUENCE_NUMBER"]
-
-
-class KinesisApi(Protocol):
-    """The calls of Kinesis that a mapping makes. No method retries; all raise `Unavailable`, or what they name."""
-
-    async def describe_stream(self, stream_arn: str) -> StreamDescription:
-        """DescribeStreamSummary. Raises `SourceGone`."""
-
-    async def list_shards(self, stream_arn: str) -> tuple[KinesisShard, ...]:
-        """ListShards, all pages. Raises `SourceGone`."""
-
-    async def get_shard_iterator(
-        self,
-        stream_arn: str,
-        shard: ShardId,
-        kind: KinesisIteratorType,
-        *,
-        sequence_number: str | None = None,
-        timestamp: float | None = None,
-    ) -> KinesisIterator:
-        """GetShardIterator. `sequence_number` with AFTER_SEQUENCE_NUMBER, `timestamp` with AT_TIMESTAMP. Raises `SourceGone`."""
-
-    async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
-        """GetRecords. Raises `IteratorExpired`, `SourceGone`."""
+    visibility_timeout: float
+    retention: float
+    maximum_receive_count: int | None = None
+    visible: int = 0
+    in_flight: int = 0
+    delayed: int = 0
 
 
-class SqsApi(Protocol):
-    """The calls of SQS that the poller makes. No method retries; all raise `Unavailable`, or what they name."""
+class QueueReceiver(Protocol):
+    """Takes messages out of a queue. One caller, never two receives at once."""
 
-    async def send_message(self, queue_arn: str, body: str) -> None:
-        """SendMessage. Returns when the queue has the message. Raises `SourceGone` where there is no such queue."""
+    async def receive(self, limit: int, wait: int, visibility: int) -> tuple[Record, ...]:
+        """Up to `limit` (1 to 10) messages, as soon as there is one, hidden from others for `visibility` seconds.
+
+        Waits up to `wait` (0 to 20) seconds for the first. Never cancel it while its answer may be on the way: the messages of
+        that answer would stay hidden. Raises `SourceGone`. After `Unavailable` the same call may be made again: where the service
+        can (FIFO), it hands out again what the lost answer held.
+        """
+
+
+class QueueSource(Protocol):
+    """A queue, as one mapping sees it. Batches are of 1 to 10 records; what failed of one is in the answer, not raised."""
+
+    async def describe(self) -> QueueDescription:
+        """What the queue is like now. Raises `SourceGone` where there is none."""
+
+    def receiver(self) -> QueueReceiver:
+        """A receiver of its own for each slot. No call is made before its first receive."""
+
+    async def delete(self, records: Sequence[Record]) -> tuple[EntryFailure, ...]:
+        """Deletes messages for good. Raises `SourceGone`."""
+
+    async def hide(self, records: Sequence[Record], seconds: int) -> tuple[EntryFailure, ...]:
+        """Hides messages for so many seconds from now (0: anybody may have them at once). Raises `SourceGone`."""
 
 
 # -------------------------------------------------------------------------------------------------- functions and destinations
@@ -250,7 +249,7 @@ class Destination(Protocol):
     def kind(self) -> str:
         """For metrics: `sqs`, `sns`, `s3`, ..."""
 
-    async def send(self, report: FailureReport) -> None:
+    async def send(self, report: Report) -> None:
         """Delivers one report. Returns when the other side has it; may deliver it twice after a lost answer.
 
         Raises `Unavailable`, or `MappingError` where it cannot work as configured. The caller keeps the records and tries again.
@@ -318,19 +317,16 @@ __all__ = [
     "Clock",
     "Destination",
     "Enrolment",
+    "EntryFailure",
     "Executor",
-    "KinesisApi",
-    "KinesisIterator",
-    "KinesisIteratorType",
-    "KinesisPage",
-    "KinesisRecord",
-    "KinesisShard",
     "Lane",
     "Page",
     "Position",
+    "QueueDescription",
+    "QueueReceiver",
+    "QueueSource",
     "Rng",
     "ShardReader",
-    "SqsApi",
     "Store",
     "StreamDescription",
     "StreamSource",

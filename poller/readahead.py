@@ -203,6 +203,11 @@ class ShardLane:
     async def release(self, release: Release) -> None:
         """Nothing to do: the checkpoint has not passed them, so the next holder reads them again."""
 
+    def lost(self, attempt: Attempt) -> tuple[Record, ...]:
+        """None: the lease of the shard is lost as a whole."""
+        del attempt
+        return ()
+
     def waiting(self, attempt: Attempt | None) -> None:
         """See `Lane.waiting`."""
         self.attempt = attempt

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from poller.apis.client import AwsClients, AwsSettings
-    from poller.config import Connection, FunctionConfig, MappingConfig, StoreConfig
-    from poller.ports import Clock, Destination, Executor, KinesisApi, SqsApi, Store, StreamSource, WorkerEvents
+    from poller.config import Connection, FunctionConfig, QueueMappingConfig, StoreConfig, StreamMappingConfig
+    from poller.ports import Clock, Destination, Executor, QueueSource, Rng, Store, StreamSource, WorkerEvents
+    from poller.services import KinesisApi, SqsApi
     from poller.sources.pace import ReadPace
 
 
@@ -64,12 +65,21 @@ def production(clients: AwsClients, clock: Clock) -> Wiring:
     )
 
 
-def source(config: MappingConfig, api: KinesisApi, role_arn: str, pace: ReadPace, clock: Clock) -> StreamSource:
+def stream_source(config: StreamMappingConfig, api: KinesisApi, role_arn: str, pace: ReadPace, clock: Clock) -> StreamSource:
     """The stream that a mapping reads; `role_arn` is what its events carry as `invokeIdentityArn`."""
     from poller.sources.kinesis import KinesisShape, KinesisSource
 
     shape = KinesisShape(stream_arn=config.event_source_arn, region=config.arn.region, role_arn=role_arn)
     return KinesisSource(api=api, shape=shape, pace=pace, clock=clock)
+
+
+def queue_source(config: QueueMappingConfig, api: SqsApi, clock: Clock, rng: Rng) -> QueueSource:
+    """The queue that a mapping polls."""
+    from poller.sources.sqs import SqsShape, SqsSource
+
+    windowed = config.maximum_batching_window_in_seconds > 0
+    shape = SqsShape(queue_arn=config.event_source_arn, region=config.arn.region, windowed=windowed)
+    return SqsSource(api=api, shape=shape, clock=clock, rng=rng)
 
 
 def destination(queue_arn: str, api: SqsApi) -> Destination:
@@ -88,7 +98,8 @@ async def _kinesis(clients: AwsClients, connection: Connection, clock: Clock) ->
 async def _sqs(clients: AwsClients, connection: Connection) -> SqsApi:
     from poller.apis.sqs import BotoSqsApi
 
-    return BotoSqsApi(await clients.client("sqs", _settings(connection)))
+    settings = _settings(connection)
+    return BotoSqsApi(await clients.client("sqs", settings), polls=await clients.client("sqs", settings, "polls"))
 
 
 def _settings(connection: Connection) -> AwsSettings:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from poller.apis.errors import CALL_TIMEOUT, Call, perform
 from poller.core.model import ShardId, StreamId
-from poller.ports import KinesisIterator, KinesisPage, KinesisShard, StreamDescription
+from poller.ports import StreamDescription
+from poller.services import KinesisIterator, KinesisPage, KinesisShard
 
 if TYPE_CHECKING:
     from poller.apis.sdk import Json, Sdk
-    from poller.ports import Clock, KinesisIteratorType
+    from poller.ports import Clock
+    from poller.services import KinesisIteratorType
 
 
 class BotoKinesisApi:

@@ -9,7 +9,8 @@ from poller.apis.memory_streams import MemoryStreams
 
 if TYPE_CHECKING:
     from poller.core.model import ShardId
-    from poller.ports import Clock, KinesisIterator, KinesisIteratorType, KinesisPage, KinesisShard, StreamDescription
+    from poller.ports import Clock, StreamDescription
+    from poller.services import KinesisIterator, KinesisIteratorType, KinesisPage, KinesisShard
 
 
 class MemoryKinesis:

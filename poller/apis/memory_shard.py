@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from poller.core.model import ShardId
-    from poller.ports import KinesisRecord
+    from poller.services import KinesisRecord
 
 MAX_PAGE_BYTES: Final = 10 * 1024 * 1024
 """Kinesis: record data and partition keys of one GetRecords, at the most."""

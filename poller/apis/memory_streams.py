@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 from poller.apis.memory_shard import MemoryShard, Stored
 from poller.core.model import ShardId, StreamId
 from poller.errors import IteratorExpired, SourceGone, Unavailable
-from poller.ports import KinesisIterator, KinesisPage, KinesisRecord, KinesisShard, StreamDescription
+from poller.ports import StreamDescription
+from poller.services import KinesisIterator, KinesisPage, KinesisRecord, KinesisShard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poller.ports import Clock, KinesisIteratorType
+    from poller.ports import Clock
+    from poller.services import KinesisIteratorType
 
 ARN_PREFIX: Final = "arn:aws:kinesis:us-east-1:000000000000:stream/"
 HASH_KEYS: Final = 2**128

@@ -13,8 +13,11 @@ _CONSUMER = re.compile(r"stream/[a-zA-Z0-9_.-]{1,128}/consumer/\S+")
 _QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,80}")
 _FIFO_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,75}\.fifo")
 
+FIFO_SUFFIX = ".fifo"
+"""Ends the names of FIFO queues, and of no others."""
+
+_NAMES_QUEUE = re.compile("arn:[^:]*:sqs:|https?://")
 _OTHER_SOURCES = {
-    "sqs": "SQS queues",
     "dynamodb": "DynamoDB streams",
     "kafka": "Kafka clusters",
     "mq": "Amazon MQ brokers",
@@ -55,15 +58,37 @@ def stream_arn(text: str) -> str:
     """The ARN of a Kinesis stream; any other is refused by name."""
     arn = Arn.parse(text)
     if arn is not None and arn.service in _OTHER_SOURCES:
-        raise must(f"names a source that is not supported yet: {_OTHER_SOURCES[arn.service]}; use a Kinesis stream")
+        raise must(
+            f"names a source that is not supported yet: {_OTHER_SOURCES[arn.service]}; use a Kinesis stream or an SQS queue"
+        )
     if arn is not None and arn.service == "kinesis" and _CONSUMER.fullmatch(arn.resource):
         raise must("names an enhanced fan-out consumer, which is not supported yet: use the ARN of its stream")
     if arn is None or arn.service != "kinesis" or not (arn.region and arn.account and _STREAM.fullmatch(arn.resource)):
         raise says(
             'Unrecognized event source. "event_source_arn" must be the ARN of a Kinesis stream,'
-            " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"
+            " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME, or of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
         )
     return text
+
+
+def names_queue(text: str) -> bool:
+    """Whether a source means a queue, even if it is no ARN that can be used: a URL does, since streams have none."""
+    return _NAMES_QUEUE.match(text) is not None
+
+
+def queue_arn(text: str) -> str:
+    """The ARN of an SQS queue, standard or FIFO."""
+    arn = Arn.parse(text)
+    if arn is None or arn.service != "sqs" or not (arn.region and arn.account and _is_queue(arn.resource)):
+        raise says(
+            'Unrecognized event source. "event_source_arn" must be the ARN of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME'
+            + (", not its URL" if "://" in text else "")
+        )
+    return text
+
+
+def _is_queue(name: str) -> bool:
+    return (_QUEUE.fullmatch(name) or _FIFO_QUEUE.fullmatch(name)) is not None
 
 
 def failure_destination(text: str) -> str | None:

@@ -54,7 +54,7 @@ class _Text:
 
 def _construct(root: Table, problems: tuple[Problem, ...], origin: Origin) -> Config:
     """Validates the plain values, and finds the place of each error. The store's default depends on the folder: it is a layer."""
-    values: dict[str, Plain] = {"store": {}} | {key: plain(entry.value) for key, entry in root.entries.items()}
+    values: dict[str, Plain] = {"store": {}} | {key: plain(entry.value, (key,)) for key, entry in root.entries.items()}
     try:
         config = Config.model_validate(values, context=origin)
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from poller.config.arn import names_queue
 from poller.config.mappings import default_uuid
 from poller.config.problem import quote
 from poller.config.section import given_text
@@ -58,8 +59,15 @@ def _taken_sources(mappings: Sequence[object]) -> Iterator[InitErrorDetails]:
     """As Lambda: one mapping for a source and a function."""
     for index, first in _repeats(mappings, _source_and_function):
         arn, function = _source_and_function(mappings[index]) or ("", "")
-        text = f'The event source arn (" {arn} ") and function (" {function} ") provided mapping already exists'
+        text = _taken(arn, function)
         yield fault((SECTION, index, "event_source_arn"), text, see=(SECTION, first, "event_source_arn"))
+
+
+def _taken(arn: str, function: str) -> str:
+    """Lambda has words of its own for queues."""
+    if names_queue(arn):
+        return f'An event source mapping with SQS arn (" {arn} ") and function (" {function} ") already exists'
+    return f'The event source arn (" {arn} ") and function (" {function} ") provided mapping already exists'
 
 
 def _repeats(mappings: Sequence[object], identity: Callable[[object], Hashable]) -> Iterator[tuple[int, int]]:

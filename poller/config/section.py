@@ -107,7 +107,15 @@ def given_value(section: object, field: str) -> object:
         return getattr(section, field, None)
     if not isinstance(section, Mapping):
         return None
-    return section[field] if field in section else section.get(_pascal_case(field))
+    key = given_key(section, field)
+    return None if key is None else section[key]
+
+
+def given_key(section: object, field: str) -> str | None:
+    """How a field was spelt; None where it was not written."""
+    if not isinstance(section, Mapping):
+        return None
+    return next((key for key in (field, _pascal_case(field)) if key in section), None)
 
 
 def given_text(section: object, field: str) -> str | None:

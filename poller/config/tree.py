@@ -58,21 +58,29 @@ class Table:
     entries: Mapping[str, Entry]
 
 
+_DEPTH = 2
+"""Keys that lead to a function."""
+
 Node = Scalar | Items | Table
 
 
-def plain(node: Node, *, verbatim: bool = False) -> Plain:
-    """The tree as plain values; what stands below `environment` as it was written: `1.10` stays "1.10", `NO` stays "NO"."""
+def plain(node: Node, path: tuple[str, ...] = ()) -> Plain:
+    """The tree as plain values; the `environment` of a function as it was written: `1.10` stays "1.10", `NO` stays "NO".
+
+    `path`: the keys that lead to the node. Elsewhere (in a filter pattern, or as a function's name) the word means nothing.
+    """
     match node:
         case Scalar():
-            return node.text if verbatim and node.text else node.value
+            return node.text if node.text and _in_environment(path) else node.value
         case Items():
-            return [plain(item, verbatim=verbatim) for item in node.items]
+            return [plain(item, path) for item in node.items]
         case Table():
-            return {
-                key: plain(entry.value, verbatim=verbatim or key.lower() == "environment") for key, entry in node.entries.items()
-            }
+            return {key: plain(entry.value, (*path, key)) for key, entry in node.entries.items()}
     assert_never(node)
+
+
+def _in_environment(path: tuple[str, ...]) -> bool:
+    return path[:1] == ("functions",) and len(path) > _DEPTH and path[_DEPTH].lower() == "environment"
 
 
 def find(root: Node, path: Sequence[str | int], at: At) -> tuple[Node, Place]:

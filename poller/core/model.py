@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, NewType
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MappingId = NewType("MappingId", str)
 """The UUID of an event source mapping: the name space of its leases and checkpoints."""
@@ -231,11 +234,12 @@ class Release:
 
     Attributes:
         records: any records of one lane.
-        delay: seconds before a queue may hand them out again; streams ignore it, the next holder rereads.
+        delay: seconds before a queue may hand them out again; None: when their visibility time-out ends. Streams ignore it, the
+            next holder rereads.
     """
 
     records: tuple[Record, ...]
-    delay: float = 0.0
+    delay: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +262,13 @@ class Decision:
 
 
 NOTHING = Decision()
+
+
+def without(attempt: Attempt, gone: Iterable[Record]) -> Attempt | None:
+    """The rest of an attempt, which is another one: under a request id of its own. None where nothing is left."""
+    names = {(record.id, record.receipt) for record in gone}
+    rest = tuple(record for record in attempt.records if (record.id, record.receipt) not in names)
+    return replace(attempt, records=rest, request_id=None) if rest else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

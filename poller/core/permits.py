@@ -36,9 +36,13 @@ class PermitLedger:
         """Permits of this function that are held now."""
         return self._in_use[function]
 
+    def free(self, function: str) -> bool:
+        """Whether one more invocation of this function could start now."""
+        return len(self._held) < self._total and self._in_use[function] < self._limits[function]
+
     def ask(self, ticket: Ticket) -> bool:
         """True: the ticket holds a permit now. False: it waits, until `give_back` names it."""
-        if ticket.mapping not in self._waiting and self._free(ticket.function):
+        if ticket.mapping not in self._waiting and self.free(ticket.function):
             self._grant(ticket)
             return True
         self._waiting.setdefault(ticket.mapping, deque()).append(ticket)
@@ -62,7 +66,7 @@ class PermitLedger:
 
     def _next(self) -> Ticket | None:
         for mapping, line in self._waiting.items():
-            if self._free(line[0].function):
+            if self.free(line[0].function):
                 ticket = line.popleft()
                 del self._waiting[mapping]
                 if line:
@@ -73,9 +77,6 @@ class PermitLedger:
     def _grant(self, ticket: Ticket) -> None:
         self._held[ticket] = None
         self._in_use[ticket.function] += 1
-
-    def _free(self, function: str) -> bool:
-        return len(self._held) < self._total and self._in_use[function] < self._limits[function]
 
     def _withdraw(self, ticket: Ticket) -> None:
         line = self._waiting.get(ticket.mapping)

@@ -74,7 +74,7 @@ class StreamPolicy:
             case Accepted():
                 return Decision(settle=attempt.records)
             case Refused():
-                return _refused(attempt, outcome)
+                return refused(attempt, outcome)
             case Partial(failed):
                 return self._partial(attempt, outcome, failed)
             case Failed():
@@ -104,7 +104,8 @@ def backoff(failures: int) -> float:
     return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures, 30))
 
 
-def _refused(attempt: Attempt, outcome: Refused) -> Decision:
+def refused(attempt: Attempt, outcome: Refused) -> Decision:
+    """Nobody ran it: the same attempt again, after a wait, or when the other side asks for it. Spends no retry."""
     wait = outcome.retry_after or backoff(attempt.refusals)  # "after 0 seconds" must not become a hot loop
     return Decision(again=(replace(attempt, refusals=attempt.refusals + 1),), wait=wait)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import orjson
+
 from poller.core.model import Failed, MappingId, Partial, Record, ShardId, sequence_number
 
 if TYPE_CHECKING:
@@ -55,6 +57,43 @@ class FailureReport:
     at: float
     document: Mapping[str, object]
     records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReport:
+    """One given up message of a queue on its way to a destination, as its sender wrote it.
+
+    Attributes:
+        mapping: the UUID of the mapping that gave it up.
+        at: when it was given up, Unix seconds.
+        body: unchanged.
+        attributes: its message attributes as SQS spells them, unchanged; binary values are base64.
+        records: the message.
+    """
+
+    mapping: MappingId
+    at: float
+    body: str
+    attributes: Mapping[str, Mapping[str, str]]
+    records: tuple[Record, ...]
+
+
+Report = FailureReport | MessageReport
+"""What a destination takes."""
+
+
+def message_report(mapping: MappingId, discard: Discard, at: float) -> MessageReport:
+    """The report of one message that a queue mapping gave up. `at` is in Unix seconds."""
+    (record,) = discard.records
+    event = orjson.loads(record.payload)
+    attributes = {name: _as_sent(given) for name, given in event["messageAttributes"].items()}
+    return MessageReport(mapping=mapping, at=at, body=event["body"], attributes=attributes, records=discard.records)
+
+
+def _as_sent(attribute: Mapping[str, object]) -> dict[str, str]:
+    """A message attribute from the spelling of events to that of SQS, without the lists that nothing can fill."""
+    names = {"dataType": "DataType", "stringValue": "StringValue", "binaryValue": "BinaryValue"}
+    return {names[key]: str(value) for key, value in attribute.items() if key in names}
 
 
 def stream_report(facts: StreamFacts, shard: ShardId, discard: Discard, at: float) -> FailureReport:

@@ -1,15 +1,17 @@
-"""A standard SQS queue as an on-failure destination: the document is the message's body."""
+"""A standard SQS queue as an on-failure destination: of a stream it gets documents, of a queue the messages themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 import orjson
 
+from poller.core.report import FailureReport, MessageReport
+
 if TYPE_CHECKING:
-    from poller.core.report import FailureReport
-    from poller.ports import SqsApi
+    from poller.core.report import Report
+    from poller.services import SqsApi, SqsAttribute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,13 @@ class SqsDestination:
         """For metrics."""
         return "sqs"
 
-    async def send(self, report: FailureReport) -> None:
+    async def send(self, report: Report) -> None:
         """One message for each report."""
-        await self.api.send_message(self.queue_arn, orjson.dumps(report.document).decode())
+        match report:
+            case FailureReport():
+                await self.api.send_message(self.queue_arn, orjson.dumps(report.document).decode())
+            case MessageReport():
+                attributes = {name: cast("SqsAttribute", given) for name, given in report.attributes.items()}
+                await self.api.send_message(self.queue_arn, report.body, attributes)
+            case _:
+                assert_never(report)

@@ -21,9 +21,12 @@ LEASE_CHANGES = ("acquired", "released", "lost", "stolen", "expired")
 CHECKPOINT_OUTCOMES = ("ok", "error", "fenced")
 RESTART_REASONS = ("crash", "oom", "timeout", "reload")
 MAPPING_STATES = ("Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting")
+EXTENSION_OUTCOMES = ("ok", "error", "lost")
+MESSAGE_STATES = ("visible", "in_flight", "delayed")
 STORE_OPERATIONS = ("stream", "enroll", "shards", "acquire", "renew", "release", "load", "advance", "finish")
 SOURCE_OPERATIONS: dict[str, tuple[str, ...]] = {
     "kinesis": ("DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords"),
+    "sqs": ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"),
 }
 """The calls that a mapping makes, by the type of its source."""
 
@@ -60,6 +63,12 @@ EVENTS_DROPPED = counter(
     MAPPING,
     Label(name="reason", values=DROP_REASONS),
     cloudwatch="DroppedEventCount",
+)
+EVENTS_DELETED = counter(
+    "poller_events_deleted_total",
+    "Messages deleted from the queue: done, filtered out, or given up. Confirmed by the queue.",
+    MAPPING,
+    cloudwatch="DeletedEventCount",
 )
 EVENTS_SENT_TO_DESTINATION = counter(
     "poller_events_sent_to_destination_total",
@@ -158,6 +167,21 @@ SOURCE_BEHIND = gauge(
 )
 SOURCE_RETENTION = gauge("poller_source_retention_seconds", "How long the source keeps an event.", MAPPING, from_start=False)
 BUFFERED_BYTES = gauge("poller_buffered_bytes", "Bytes read ahead and not yet settled.", MAPPING)
+
+QUEUE_MESSAGES = gauge(
+    "poller_queue_messages",
+    "About how many messages the queue holds, by its own word, asked every 30 s.",
+    MAPPING,
+    Label(name="state", values=MESSAGE_STATES),
+    cloudwatch="ApproximateNumberOfMessages*",
+    from_start=False,
+)
+VISIBILITY_EXTENSIONS = counter(
+    "poller_visibility_extensions_total",
+    "Messages in hand whose visibility time-out was extended, or handed back. `lost`: ours no longer, so likely delivered again.",
+    MAPPING,
+    Label(name="outcome", values=EXTENSION_OUTCOMES),
+)
 
 # --------------------------------------------------------------------------------------------- shards, leases and checkpoints
 

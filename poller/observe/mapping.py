@@ -21,7 +21,7 @@ from poller.observe.outcomes import (
     oldest_arrival,
     outcome_fields,
     outcome_label,
-    sequence_fields,
+    record_fields,
 )
 from poller.observe.ratelimit import RateLimit
 from poller.observe.shards import ShardGauges, ShardProbe
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from poller.errors import PollerError
     from poller.observe.definition import Definition
     from poller.observe.metrics import Metrics
-    from poller.ports import Clock
+    from poller.ports import Clock, QueueDescription
 
 __all__ = ["LeaseTransition", "MappingFacts", "MappingObserver", "ShardProbe"]
 
@@ -52,6 +52,7 @@ class MappingFacts:
         source: name of the stream or queue; never an ARN or URL, it becomes a label.
         function: name of the function.
         destination: kind of the failure destination (`Destination.kind`); None where none is configured.
+        unit: what its lanes belong to, and log lines call it: `shard`, or `slot` of a queue.
     """
 
     name: str
@@ -59,6 +60,7 @@ class MappingFacts:
     source: str
     function: str
     destination: str | None = None
+    unit: Literal["shard", "slot"] = "shard"
 
 
 class MappingObserver:
@@ -117,6 +119,10 @@ class MappingObserver:
         """The filter removed so many records."""
         self._events_filtered.inc(count)
 
+    def filter_names_unknown(self, names: Sequence[str]) -> None:
+        """The filter asks for names that no record of the source has: most likely a mistake, which drops everything."""
+        self._log.warning("filter_names_unknown", names=list(names))
+
     def returned(self, count: int) -> None:
         """So many records are handed back undone, at a drain or with a lost lease."""
         self._events_returned.inc(count)
@@ -134,7 +140,7 @@ class MappingObserver:
         self._in_flight_events.inc(size)
         self._batch_size.observe(size)
         self._event_age.observe(max(0.0, now - oldest_arrival(attempt.records)))
-        self._log.debug("invoking", shard=shard, records=size, attempt=attempt.retries + 1, request_id=attempt.request_id)
+        self._log.debug("invoking", **self._at(shard), records=size, attempt=attempt.retries + 1, request_id=attempt.request_id)
 
     def answered(self, attempt: Attempt, shard: str, answer: Answer, outcome: Outcome, seconds: float) -> None:
         """The function answered, `seconds` after it was invoked. Writes the one log line of a batch."""
@@ -167,7 +173,7 @@ class MappingObserver:
         """The failure destination took what was given up."""
         kind = self._facts.destination or "none"
         self._series.get(c.EVENTS_SENT_TO_DESTINATION, self._facts.name, kind).inc(len(discard.records))
-        self._log.warning("discarded", shard=shard, destination=kind, **discard_fields(discard))
+        self._log.warning("discarded", **self._at(shard), destination=kind, **discard_fields(discard))
 
     def undeliverable(self, error: PollerError) -> None:
         """The failure destination did not take it; it will be tried again. Logged at most every 30 s for each kind of error."""
@@ -180,7 +186,7 @@ class MappingObserver:
     def dropped(self, discard: Discard, shard: str | None = None) -> None:
         """Given up for good: no destination is configured. The log line is all that is left."""
         self._series.get(c.EVENTS_DROPPED, self._facts.name, DROP_REASON[discard.reason]).inc(len(discard.records))
-        self._log.warning("dropped", shard=shard, **discard_fields(discard))
+        self._log.warning("dropped", **self._at(shard), **discard_fields(discard))
 
     # ----------------------------------------------------------------------------------------- shards, leases, checkpoints
 
@@ -218,6 +224,32 @@ class MappingObserver:
         self._series.get(c.SHARDS, self._facts.name, "waiting_for_parent").set(waiting_for_parent)
         self._series.get(c.SHARDS, self._facts.name, "finished").set(finished)
 
+    # ---------------------------------------------------------------------------------------------------------- queues
+
+    def deleted(self, count: int) -> None:
+        """The queue has confirmed that so many messages are deleted."""
+        self._series.get(c.EVENTS_DELETED, self._facts.name).inc(count)
+
+    def undeleted(self, error: PollerError) -> None:
+        """A delete failed as a whole; it is tried again. Logged as `failing` is."""
+        self.failing("delete", error)
+
+    def visibility(self, outcome: Literal["ok", "error", "lost"], count: int) -> None:
+        """The heartbeat of so many messages came in, failed, or came too late: those are likely to be delivered again."""
+        self._series.get(c.VISIBILITY_EXTENSIONS, self._facts.name, outcome).inc(count)
+        if outcome != "ok" and (extra := self._limit.admit(f"visibility {outcome}")) is not None:
+            self._log.warning("visibility", outcome=outcome, messages=count, **extra)
+
+    def queue(self, now: QueueDescription) -> None:
+        """What the queue says of itself."""
+        for state, count in (("visible", now.visible), ("in_flight", now.in_flight), ("delayed", now.delayed)):
+            self._series.get(c.QUEUE_MESSAGES, self._facts.name, state).set(count)
+        self.retention(now.retention)
+
+    def pollers(self, count: int) -> None:
+        """So many slots poll the queue."""
+        self._series.get(c.POLLERS, self._facts.name).set(count)
+
     # ---------------------------------------------------------------------------------------------------------- the whole
 
     def retention(self, seconds: float) -> None:
@@ -246,15 +278,19 @@ class MappingObserver:
         log = self._log.info if fields["outcome"] == "success" else self._log.warning
         log(
             "batch",
-            shard=shard,
+            **self._at(shard),
             records=len(attempt.records),
             attempt=attempt.retries + 1,
             **fields,
             duration_ms=round(seconds * 1000, 1),
             age_s=round(max(0.0, self._clock.time() - seconds - oldest_arrival(attempt.records)), 3),
             request_id=attempt.request_id,
-            **sequence_fields(attempt.records),
+            **record_fields(attempt.records),
         )
+
+    def _at(self, place: str | None) -> dict[str, object]:
+        """Where it happened, for a log line."""
+        return {self._facts.unit: place}
 
     def _bind_reads(self) -> None:
         get, name = self._series.get, self._facts.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from poller.core.model import Accepted, Failed, Partial, Refused, sequence_number
+from poller.core.model import BEGINNING, Accepted, Failed, Partial, Refused, sequence_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +68,18 @@ def discard_fields(discard: Discard) -> dict[str, object]:
         "records": len(discard.records),
         "invoke_count": discard.invoke_count,
         "request_id": discard.attempt.request_id,
-        **sequence_fields(discard.records),
+        **record_fields(discard.records),
     }
 
 
-def sequence_fields(records: Sequence[Record]) -> dict[str, object]:
-    """The first and the last record, by the source's own sequence numbers."""
+def record_fields(records: Sequence[Record]) -> dict[str, object]:
+    """The first and the last record, by the source's own sequence numbers; of messages, which have none, the ids.
+
+    `receives` is the highest receive count among messages.
+    """
+    if records[0].position == BEGINNING:
+        receives = max([record.receives for record in records])
+        return {"first_message": records[0].id, "last_message": records[-1].id, "receives": receives}
     return {
         "first_sequence": sequence_number(records[0].position),
         "last_sequence": sequence_number(records[-1].position),

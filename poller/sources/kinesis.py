@@ -14,7 +14,8 @@ from poller.ports import Page
 
 if TYPE_CHECKING:
     from poller.core.model import Position, ShardId
-    from poller.ports import Clock, KinesisApi, KinesisIterator, KinesisPage, KinesisRecord, StreamDescription
+    from poller.ports import Clock, StreamDescription
+    from poller.services import KinesisApi, KinesisIterator, KinesisPage, KinesisRecord
     from poller.sources.pace import ReadPace
 
 READ_LIMIT: Final = 1_000

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-    from poller.ports import Clock, KinesisApi, KinesisPage, KinesisRecord
+    from poller.ports import Clock
+    from poller.services import KinesisApi, KinesisPage, KinesisRecord
 
 names = (f"stream-{number}" for number in itertools.count())
 

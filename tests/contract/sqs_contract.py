@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-    from poller.ports import SqsApi
+    from poller.services import SqsApi
 
 _names = (f"queue-{number}" for number in itertools.count())
 

@@ -16,7 +16,8 @@ from poller.apis.client import AwsClients, AwsSettings
 from poller.apis.kinesis import BotoKinesisApi
 from poller.core.model import ShardId, StreamId
 from poller.errors import Unavailable
-from poller.ports import KinesisShard, StreamDescription
+from poller.ports import StreamDescription
+from poller.services import KinesisShard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

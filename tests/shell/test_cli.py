@@ -78,7 +78,7 @@ def test_validate_shows_every_problem_on_stderr_and_exits_78(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (DATA / "mistakes.txt").read_text(encoding="utf-8")
-    assert err.endswith("\n39 errors\n")
+    assert err.endswith("\n45 errors\n")
     assert "hunter2" not in err
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
 MAPPING = {"name": "m", "event_source_arn": STREAM, "function_name": "f", "starting_position": "LATEST"}
+QUEUE = {"name": "m", "event_source_arn": "arn:aws:sqs:eu-west-1:123456789012:q", "function_name": "f"}
+FIFO = QUEUE | {"event_source_arn": "arn:aws:sqs:eu-west-1:123456789012:q.fifo"}
 PROCESS = {"executor": "process", "runtime": "python", "handler": "app.handler"}
 INLINE = {"executor": "inline", "handler": "app.handler"}
 ONE_FUNCTION = "functions: {f: {executor: inline, handler: app.handler}}"
@@ -64,6 +66,16 @@ def mapping(snippet: str) -> str:
     return f"{ONE_FUNCTION}\nevent_source_mappings:\n  - {snippet}\n{_others(snippet, MAPPING)}"
 
 
+def queue(snippet: str) -> str:
+    """The same, of a queue."""
+    return f"{ONE_FUNCTION}\nevent_source_mappings:\n  - {snippet}\n{_others(snippet, QUEUE)}"
+
+
+def fifo(snippet: str) -> str:
+    """The same, of a FIFO queue."""
+    return f"{ONE_FUNCTION}\nevent_source_mappings:\n  - {snippet}\n{_others(snippet, FIFO)}"
+
+
 def _others(snippet: str, required: dict[str, str]) -> str:
     """What else the section needs, but for the key that the snippet gives, in whatever spelling."""
     given = snippet.partition(":")[0].replace("_", "").lower()
@@ -100,7 +112,7 @@ def _step(value: object, name: str) -> object:
 
 
 TABLES = Path(__file__).parent.parent / "data" / "config"
-KINDS = {kind.__name__: kind for kind in (top, function, bare, process, inline, item, mapping)}
+KINDS = {kind.__name__: kind for kind in (top, function, bare, process, inline, item, mapping, queue, fifo)}
 
 
 def table(name: str) -> list[tuple[str, str, list[str]]]:
@@ -125,14 +137,14 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "snippet", "expected"), table("accepted.txt"))
+@pytest.mark.parametrize(("kind", "snippet", "expected"), [*table("accepted.txt"), *table("accepted_queues.txt")])
 def test_a_valid_value_is_taken(kind: str, snippet: str, expected: list[str]) -> None:
     path, _, value = expected[0].partition(" = ")
     taken = attribute(loaded(KINDS[kind](snippet)), path)
     assert json.dumps(taken) == value
 
 
-@pytest.mark.parametrize(("kind", "snippet", "expected"), table("refused.txt"))
+@pytest.mark.parametrize(("kind", "snippet", "expected"), [*table("refused.txt"), *table("refused_queues.txt")])
 def test_an_invalid_value_is_refused_at_its_place(kind: str, snippet: str, expected: list[str]) -> None:
     assert problems(KINDS[kind](snippet)) == expected
 

@@ -15,7 +15,9 @@ from poller.config import Config, InvalidConfig, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAMPLE = (Path(__file__).parents[2] / "config" / "poller.yaml").read_text(encoding="utf-8")
+CONFIG = Path(__file__).parents[2] / "config"
+SAMPLE = (CONFIG / "poller.yaml").read_text(encoding="utf-8")
+QUEUES = (CONFIG / "queue.yaml").read_text(encoding="utf-8")
 MISTAKES = (Path(__file__).parents[1] / "data" / "config" / "mistakes.yaml").read_text(encoding="utf-8")
 CHARACTERS = "\n\t\r :-?,[]{}#&*!|>'\"%@`$~=<.0 1aé\0\x1b\x85\u2028\ud7ff\U0001f600"
 TOKENS = (
@@ -88,7 +90,7 @@ def test_any_text_that_looks_like_yaml_is_a_configuration_or_an_error(
 
 @FUZZ
 @given(
-    base=st.sampled_from([SAMPLE, MISTAKES]),
+    base=st.sampled_from([SAMPLE, QUEUES, MISTAKES]),
     edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), PIECES), min_size=1, max_size=5),
 )
 def test_a_file_with_typing_errors_is_a_configuration_or_an_error(
@@ -108,7 +110,17 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=8),
     st.sampled_from(
-        ["process", "inline", "LATEST", "AT_TIMESTAMP", "orders", "memory://", "arn:aws:sqs:x:123456789012:q", "0" * 50]
+        [
+            "process",
+            "inline",
+            "LATEST",
+            "AT_TIMESTAMP",
+            "orders",
+            "memory://",
+            "arn:aws:sqs:x:123456789012:q",
+            "0" * 50,
+            '{"body": [1]}',
+        ]
     ),
 )
 VALUES = st.recursive(
@@ -121,7 +133,7 @@ VALUES = st.recursive(
 def test_a_file_with_any_value_at_any_place_is_a_configuration_or_an_error(
     attempt: Callable[[bytes], Config | InvalidConfig], data: st.DataObject
 ) -> None:
-    document = yaml.safe_load(SAMPLE)
+    document = yaml.safe_load(data.draw(st.sampled_from([SAMPLE, QUEUES])))
     for _ in range(data.draw(st.integers(1, 3))):
         mutate(document, data)
     text = yaml.safe_dump(document, allow_unicode=data.draw(st.booleans()), default_flow_style=data.draw(st.booleans()))
@@ -144,8 +156,9 @@ def mutate(node: object, data: st.DataObject) -> None:
         return
 
 
-def test_the_untouched_sample_is_a_configuration(attempt: Callable[[bytes], Config | InvalidConfig]) -> None:
-    assert isinstance(attempt(SAMPLE.encode()), Config)
+@pytest.mark.parametrize("text", [SAMPLE, QUEUES], ids=["stream", "queues"])
+def test_the_untouched_samples_are_configurations(attempt: Callable[[bytes], Config | InvalidConfig], text: str) -> None:
+    assert isinstance(attempt(text.encode()), Config)
 
 
 SECRET = """\

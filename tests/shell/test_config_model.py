@@ -52,6 +52,7 @@ def test_defaults_are_lambdas_where_lambda_has_the_field() -> None:
         "maximum_record_age_in_seconds": -1,
         "bisect_batch_on_function_error": False,
         "function_response_types": (),
+        "filter_criteria": {"filters": ()},
         "destination_config": {"on_failure": {"destination": None}},
         "resume": "fail",
         "region": None,
@@ -194,7 +195,7 @@ EVERY_FIELD = sorted({(section, name) for section in sections(Config) for name i
 
 def test_every_section_was_found() -> None:
     found = {section.__name__ for section, _ in EVERY_FIELD}
-    assert found >= {"Config", "StoreConfig", "MappingConfig", "OnFailure"}
+    assert found >= {"Config", "StoreConfig", "StreamMappingConfig", "QueueMappingConfig", "FilterPattern", "OnFailure"}
     assert {part.__name__ for part in sections(FunctionConfig)} <= found
 
 
@@ -223,4 +224,4 @@ def test_every_sample_is_valid_and_its_handlers_are_there(path: Path) -> None:
 
 
 def test_there_are_samples() -> None:
-    assert {path.name for path in SAMPLES} >= {"poller.yaml", "inline.yaml"}
+    assert {path.name for path in SAMPLES} >= {"poller.yaml", "queue.yaml", "inline.yaml"}

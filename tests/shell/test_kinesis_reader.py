@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from poller.core.model import ShardId, StartType
-    from poller.ports import KinesisIterator, KinesisIteratorType
+    from poller.services import KinesisIterator, KinesisIteratorType
 
 rule = pytest.mark.rule
 

@@ -15,7 +15,7 @@ from poller.sources.kinesis import KinesisFormat, KinesisShape
 
 if TYPE_CHECKING:
     from poller.core.model import Record
-    from poller.ports import KinesisRecord
+    from poller.services import KinesisRecord
 
 rule = pytest.mark.rule
 

@@ -116,11 +116,13 @@ class ListLane:
     Attributes:
         journal: what happened, in order: (`read` | `settle` | `release`, ids). Shared with others, it shows the order of effects.
         waits: every attempt that its worker waited with.
+        not_ours: ids of records that are somebody else's by now.
     """
 
     def __init__(self, drain: Drain, journal: list[tuple[str, tuple[str, ...]]] | None = None) -> None:
         self.journal = [] if journal is None else journal
         self.waits: list[Attempt] = []
+        self.not_ours: set[str] = set()
         self._drain = drain
         self._inbox: list[Record] = []
         self._ended = False
@@ -149,6 +151,9 @@ class ListLane:
     async def release(self, release: Release) -> None:
         """See `Lane.release`."""
         self._tell("release", release.records)
+
+    def lost(self, attempt: Attempt) -> tuple[Record, ...]:
+        return tuple(record for record in attempt.records if record.id in self.not_ours)
 
     def waiting(self, attempt: Attempt | None) -> None:
         """See `Lane.waiting`."""

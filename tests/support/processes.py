@@ -17,8 +17,8 @@ from poller.core.model import Start, position
 from poller.core.policy import StreamPolicy
 from poller.destinations.sqs import SqsDestination
 from poller.mapping import StreamMapping, run_mapping
-from poller.ports import KinesisPage
 from poller.readahead import MemoryBudget, ReadAheadLimits
+from poller.services import KinesisPage
 from poller.shard import HeldShard
 from poller.sources.kinesis import KinesisShape, KinesisSource
 from poller.sources.pace import ReadPace
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from poller.core.batching import BatchLimits
     from poller.core.model import ShardId, ShardState, StartType
-    from poller.ports import KinesisApi, Page, ShardReader
+    from poller.ports import Page, ShardReader
+    from poller.services import KinesisApi
     from support.doubles import Call
 
 STARTS: tuple[StartType, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "AFTER_SEQUENCE_NUMBER")

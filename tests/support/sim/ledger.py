@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poller.core.model import Lease, MappingId, ShardId
-    from poller.ports import KinesisShard
+    from poller.services import KinesisShard
     from support.sim.hold import Hold
     from support.sim.journal import Trace
     from support.sim.process import Process

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from poller.config import Connection, StoreConfig
     from poller.core.model import ShardId
-    from poller.ports import Executor, KinesisApi, SqsApi, Store
+    from poller.ports import Executor, Store
+    from poller.services import KinesisApi, SqsApi
     from poller.wiring import Worker
     from support.sim.hold import Hold
     from support.sim.scenario import MappingPlan, Scenario

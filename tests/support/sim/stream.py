@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poller.apis.memory_kinesis import MemoryKinesis
-from poller.ports import KinesisPage
+from poller.services import KinesisPage
 from support.sim.journal import Broken
 
 if TYPE_CHECKING:
     from poller.apis.memory_streams import MemoryStreams
     from poller.core.model import ShardId
-    from poller.ports import KinesisIterator, KinesisIteratorType, KinesisRecord, KinesisShard
+    from poller.services import KinesisIterator, KinesisIteratorType, KinesisRecord, KinesisShard
     from support.sim.ledger import Ledger
     from support.sim.process import Process
     from support.sim.scenario import MappingPlan

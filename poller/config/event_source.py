@@ -1,0 +1,153 @@
+"""What all event source mappings have: Lambda's fields, ranges and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping  # noqa: TC003  (pydantic reads the annotations)
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, Field
+
+from poller.config.arn import Arn, failure_destination
+from poller.config.fields import Endpoint, Name, Region, Text, Uuid  # noqa: TC001  (the same)
+from poller.config.filters import FilterCriteria, pattern_faults
+from poller.config.section import LambdaSection
+from poller.core.filters import FilterShape  # noqa: TC001  (the same)
+from poller.core.model import MappingId
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
+
+MAPPING_NAMESPACE = UUID("0d6ac1b4-9d3e-4a57-8a43-6a6f1d1c2b70")
+"""UUIDs that follow from names are made in this name space; it never changes, else checkpoints are lost."""
+
+LONGEST_WINDOW = 300
+"""Seconds."""
+
+ABSENT = "is not supported yet: "
+_KAFKA_ONLY = ABSENT + "it belongs to Kafka; use a Kinesis stream or an SQS queue"
+
+
+class OnFailure(LambdaSection):
+    """Where records go that are given up."""
+
+    destination: Annotated[str, AfterValidator(failure_destination)] | None = Field(
+        default=None,
+        description='ARN of a standard SQS queue; Lambda\'s failure document is sent there. Default: none; "" is none too.',
+    )
+
+
+class DestinationConfig(LambdaSection):
+    """Lambda's DestinationConfig."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        "on_success": "cannot be set: Unsupported DestinationConfig parameter for given event source mapping type."
+    }
+
+    on_failure: OnFailure = Field(
+        default_factory=OnFailure,
+        description="Where records go that are given up. Default: nowhere, they are dropped.",
+    )
+
+
+class EventSourceMapping(LambdaSection):
+    """A source, the function that it feeds, and what becomes of failures."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        "kms_key_arn": ABSENT + "filters are not encrypted here, leave it out",
+        "metrics_config": "is not needed: all metrics are on, see http",
+        "logging_config": ABSENT + "use log at the top of the file",
+        "topics": _KAFKA_ONLY,
+        "self_managed_event_source": _KAFKA_ONLY,
+        "self_managed_kafka_event_source_config": _KAFKA_ONLY,
+        "amazon_managed_kafka_event_source_config": _KAFKA_ONLY,
+        "source_access_configurations": ABSENT + "it belongs to Kafka and brokers; use a Kinesis stream or an SQS queue",
+        "queues": ABSENT + "it belongs to Amazon MQ; a queue of SQS is named by event_source_arn",
+        "document_db_event_source_config": ABSENT + "it belongs to DocumentDB; use a Kinesis stream or an SQS queue",
+        "tags": ABSENT + "leave it out",
+    }
+
+    shape: ClassVar[FilterShape]
+    """What filter patterns see of the source's records."""
+
+    name: Name = Field(
+        description="Unique; in logs, metrics and commands. 1 to 64 letters, digits, - or _.",
+        examples=["orders"],
+    )
+    uuid: Uuid = Field(
+        default_factory=lambda valid: default_uuid(valid["name"]),
+        description="The key of what the store keeps of it: leases, checkpoints. Default: follows from the name, so a new name"
+        " is a new mapping.",
+    )
+    event_source_arn: str = Field(
+        description="ARN of the source.",
+    )
+    function_name: Text = Field(
+        description="A name under `functions`.",
+        examples=["orders"],
+    )
+    enabled: bool = Field(
+        default=True,
+        description="false: nothing is read, and nothing is lost. Default true.",
+    )
+    maximum_batching_window_in_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=LONGEST_WINDOW,
+        description="Seconds to wait for a full batch. Default 0: invoke with what one read returned.",
+    )
+    function_response_types: Annotated[tuple[Literal["ReportBatchItemFailures"], ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=1,
+        description="[ReportBatchItemFailures]: the answer names the records that failed. Default: none, the answer is not read.",
+    )
+    filter_criteria: FilterCriteria = Field(
+        default_factory=FilterCriteria,
+        description="Which records the function is to see. Default: all.",
+    )
+    destination_config: DestinationConfig = Field(
+        default_factory=DestinationConfig,
+        description="Where records go that are given up. Default: nowhere, they are dropped.",
+    )
+    region: Region | None = Field(
+        default=None,
+        description="Region of the source's endpoint. Default: the one in the ARN.",
+    )
+    endpoint_url: Endpoint | None = Field(
+        default=None,
+        description="Base URL of the services, for the source and the destination. Default: aws.endpoint_url.",
+    )
+    profile: Text | None = Field(
+        default=None,
+        description="Profile of the AWS configuration files, for the source and the destination. Default: aws.profile.",
+    )
+
+    @property
+    def arn(self) -> Arn:
+        """The source's ARN in its parts."""
+        return Arn.of(self.event_source_arn)
+
+    @property
+    def source_type(self) -> str:
+        """The kind of source, as metrics name it: kinesis, sqs."""
+        return self.arn.service
+
+    @property
+    def patterns(self) -> tuple[str | Mapping[str, object], ...]:
+        """The filter's patterns, each as JSON or as the object that the JSON says; none: every record is wanted."""
+        return tuple(each.pattern for each in self.filter_criteria.filters)
+
+    @property
+    def reports_batch_item_failures(self) -> bool:
+        """Whether the function's answer names the records that failed."""
+        return "ReportBatchItemFailures" in self.function_response_types
+
+    @classmethod
+    def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+        """Each pattern can be compiled for this source."""
+        return pattern_faults(given, cls.shape)
+
+
+def default_uuid(name: str) -> MappingId:
+    """The UUID of a mapping that gives none: follows from its name alone."""
+    return MappingId(str(uuid5(MAPPING_NAMESPACE, name)))

@@ -1,0 +1,73 @@
+"""Lambda's FilterCriteria: which records of its source a mapping wants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator, Field
+
+from poller.config.section import LambdaSection, given_value
+from poller.config.wording import fault, must
+from poller.core.filters import FILTERS_LIMIT_RAISED, PATTERN_LIMIT, FilterShape, InvalidPattern, compile_filter
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
+
+_EXAMPLE = """'{"body": {"status": ["paid"]}}'"""
+
+
+def _json_or_mapping(value: object) -> object:
+    if not isinstance(value, str | Mapping):
+        raise must(("has no value: it " if value is None else "") + "must be JSON in quotes, or a mapping (key: value)")
+    return value
+
+
+class FilterPattern(LambdaSection):
+    """One of Lambda's Filters."""
+
+    pattern: Annotated[str | Mapping[str, object], BeforeValidator(_json_or_mapping)] = Field(
+        description="What a record has to be like, in EventBridge's language: its JSON as text, as Lambda takes it, or written"
+        " out in YAML. At most 4096 characters of JSON.",
+        examples=[_EXAMPLE],
+    )
+
+
+class FilterCriteria(LambdaSection):
+    """Lambda's FilterCriteria."""
+
+    filters: Annotated[tuple[FilterPattern, ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=FILTERS_LIMIT_RAISED,
+        description="Patterns, of which a record has to satisfy one; what satisfies none is done without an invocation."
+        " At most 10, as AWS allows on request; without it Lambda takes 5. Default: none, every record is wanted.",
+    )
+
+
+def pattern_faults(given: Mapping[str, object], shape: FilterShape) -> Iterator[InitErrorDetails]:
+    """What is wrong with the patterns of a mapping, as written, for a source of this shape."""
+    filters = given_value(given_value(given, "filter_criteria"), "filters")
+    if not isinstance(filters, list | tuple):
+        return
+    for index, each in enumerate(islice(filters, FILTERS_LIMIT_RAISED)):
+        pattern = given_value(each, "pattern")
+        if isinstance(pattern, str | Mapping) and (detail := _problem(pattern, shape)):
+            sentence = f"Invalid filter pattern definition. {detail}"
+            yield fault(("filter_criteria", "filters", index, "pattern"), sentence)
+
+
+def _problem(pattern: str | Mapping[str, object], shape: FilterShape) -> str | None:
+    if isinstance(pattern, str) and len(pattern) > PATTERN_LIMIT:
+        return _too_long(len(pattern))
+    try:
+        compile_filter([pattern], shape)
+    except InvalidPattern as error:
+        return error.problem + (f" (at {error.where})" if error.where else "")
+    length = 0 if isinstance(pattern, str) else len(json.dumps(pattern, ensure_ascii=False, separators=(",", ":")))
+    return _too_long(length) if length > PATTERN_LIMIT else None
+
+
+def _too_long(length: int) -> str:
+    return f"It has {length} characters of JSON, {PATTERN_LIMIT} are allowed"

@@ -1,0 +1,111 @@
+"""Event source mappings that read a Kinesis stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping  # noqa: TC003  (pydantic reads the annotations)
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from poller.config.arn import stream_arn
+from poller.config.event_source import ABSENT, EventSourceMapping
+from poller.config.fields import FOREVER, Age, Moment
+from poller.config.section import given_text, given_value
+from poller.config.wording import fault, must
+from poller.core.filters import KINESIS, FilterShape
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
+
+_QUEUES_ONLY = "belongs to queues: "
+_FLEET = ABSENT + "it belongs to queues; limit a stream's function with its maximum_concurrency"
+
+
+def _lanes(factor: int) -> int:
+    if factor > 1:
+        raise must("above 1 is not supported yet: use 1, and more shards")
+    return factor
+
+
+class StreamMappingConfig(EventSourceMapping):
+    """A stream, the function that it feeds, and what becomes of failures."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        **EventSourceMapping.refused,
+        "tumbling_window_in_seconds": ABSENT + "keep state in the handler's own storage",
+        "scaling_config": _FLEET,
+        "provisioned_poller_config": _FLEET,
+        "maximum_receive_count": _QUEUES_ONLY + "for a stream use maximum_retry_attempts",
+        "release": _QUEUES_ONLY + "a stream's failed batch blocks its shard and is retried, see maximum_retry_attempts",
+        "fifo_group_guard": _QUEUES_ONLY + "a shard keeps its order without it",
+        "receive_wait": _QUEUES_ONLY + "a stream has no long polls",
+    }
+    shape: ClassVar[FilterShape] = KINESIS
+
+    event_source_arn: Annotated[str, AfterValidator(stream_arn)] = Field(
+        description="ARN of the Kinesis stream.",
+        examples=["arn:aws:kinesis:eu-west-1:123456789012:stream/orders"],
+    )
+    batch_size: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Records in one invocation at the most. Default 100, as Lambda's for streams.",
+    )
+    parallelization_factor: Annotated[int, AfterValidator(_lanes)] = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Batches of one shard at the same time. Default 1, for now the only value.",
+    )
+    starting_position: Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"] = Field(
+        description="Where a new mapping begins: the oldest record, the next one, or at a time. Later the checkpoint counts.",
+        examples=["TRIM_HORIZON"],
+    )
+    starting_position_timestamp: Moment | None = Field(
+        default=None,
+        description="With AT_TIMESTAMP: Unix seconds or an ISO date and time with its offset, not in the future. Default: none.",
+        examples=["2026-01-01T00:00:00Z"],
+    )
+    maximum_retry_attempts: int = Field(
+        default=FOREVER,
+        ge=FOREVER,
+        le=10_000,
+        description="Retries after the first failure, then the batch is given up. Default -1: for ever, as Lambda's.",
+    )
+    maximum_record_age_in_seconds: Age = Field(
+        default=FOREVER,
+        description="Seconds since a record's arrival after which it is given up: 60 to 604800. Default -1: never.",
+    )
+    bisect_batch_on_function_error: bool = Field(
+        default=False,
+        description="Split a failed batch in two, to find the record that fails. Costs no retry. Default false.",
+    )
+    resume: Literal["fail", "latest", "trim_horizon"] = Field(
+        default="fail",
+        description="What to do when the store has lost the checkpoints of a mapping that ran before. Default fail: stop and say"
+        " so, because both other ways lose or repeat records.",
+    )
+
+    @property
+    def max_retries(self) -> int | None:
+        """Retries before a batch is given up; None: for ever."""
+        return None if self.maximum_retry_attempts == FOREVER else self.maximum_retry_attempts
+
+    @property
+    def max_age(self) -> float | None:
+        """Seconds after which a record is given up; None: never."""
+        return None if self.maximum_record_age_in_seconds == FOREVER else float(self.maximum_record_age_in_seconds)
+
+    @classmethod
+    def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+        """A time belongs to AT_TIMESTAMP, and to nothing else."""
+        yield from super().rules(given)
+        start, key = given_value(given, "starting_position"), "starting_position_timestamp"
+        timed = given_value(given, key) is not None
+        if start == "AT_TIMESTAMP" and not timed:
+            yield fault(
+                (key,), f'missing key "{key}": AT_TIMESTAMP needs it, for example {key}: 2026-01-01T00:00:00Z', at="parent"
+            )
+        if timed and start in {"TRIM_HORIZON", "LATEST"}:
+            yield fault((key,), f'"{key}" belongs to AT_TIMESTAMP, not to {given_text(given, "starting_position")}', at="key")
