@@ -97,7 +97,7 @@ def open_queue(mapping: QueueMapping, description: QueueDescription) -> OpenQueu
     work = replace(mapping.work, policy=mapping.policy_for(description.maximum_receive_count))
     seconds = visibility_of(description, work.limits.window, work.function.timeout)
     visibility = Visibility(mapping.source, seconds, work.observe, work.clock, work.rng)
-    work.observe.pollers(mapping.slots)
+    work.observe.pollers(mapping.slots, visibility)
     return OpenQueue(
         source=mapping.source,
         visibility=visibility,
@@ -122,9 +122,8 @@ def visibility_of(description: QueueDescription, window: float, timeout: float) 
 
 async def keep_polling(queue: OpenQueue, number: int, drain: Drain) -> None:
     """One slot, started again when it fails."""
-    place = f"slot-{number}"
-    ours = replace(queue, work=replace(queue.work, place=place))
-    await supervise(place, lambda: run_slot(ours, drain), ours.work, drain)
+    ours = replace(queue, work=replace(queue.work, place=str(number)))
+    await supervise(f"slot {number}", lambda: run_slot(ours, drain), ours.work, drain)
 
 
 async def look(mapping: QueueMapping, drain: Drain) -> None:

@@ -67,6 +67,11 @@ class Visibility:
         return len(self._held)
 
     @property
+    def bytes(self) -> int:
+        """Payload bytes in hand."""
+        return sum([len(hold.record.payload) for hold in self._held.values()])
+
+    @property
     def held(self) -> list[Record]:
         """All messages in hand."""
         return [hold.record for hold in self._held.values()]

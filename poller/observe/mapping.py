@@ -7,7 +7,7 @@ goes with `close`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from poller.core.model import Accepted, Errored, Partial, Returned
 from poller.errors import Unavailable
@@ -63,6 +63,14 @@ class MappingFacts:
     unit: Literal["shard", "slot"] = "shard"
 
 
+class InHand(Protocol):
+    """What the slots of a queue hold. Read at each scrape, on the loop: never raises."""
+
+    @property
+    def bytes(self) -> int:
+        """Payload bytes received and not yet deleted or given back."""
+
+
 class MappingObserver:
     """Counts and logs for one mapping. Close it before another of the same name is made."""
 
@@ -79,11 +87,12 @@ class MappingObserver:
         self._shards = ShardGauges(self._series, facts.name, self._log)
         self._bind_reads()
         self._bind_batches()
-        metrics.on_scrape(self._shards.read)
+        self._in_hand: InHand | None = None
+        metrics.on_scrape(self._read)
 
     def close(self) -> None:
         """The mapping is gone: so are its series."""
-        self._metrics.forget(self._shards.read)
+        self._metrics.forget(self._read)
         self._series.close()
 
     # ---------------------------------------------------------------------------------------------------------- reading
@@ -246,8 +255,9 @@ class MappingObserver:
             self._series.get(c.QUEUE_MESSAGES, self._facts.name, state).set(count)
         self.retention(now.retention)
 
-    def pollers(self, count: int) -> None:
-        """So many slots poll the queue."""
+    def pollers(self, count: int, in_hand: InHand | None = None) -> None:
+        """So many slots poll the queue; what they have in hand is asked at each scrape."""
+        self._in_hand = in_hand
         self._series.get(c.POLLERS, self._facts.name).set(count)
 
     # ---------------------------------------------------------------------------------------------------------- the whole
@@ -287,6 +297,14 @@ class MappingObserver:
             request_id=attempt.request_id,
             **record_fields(attempt.records),
         )
+
+    def _read(self) -> None:
+        """Before each scrape."""
+        if self._facts.unit == "shard":
+            self._shards.read()
+        else:
+            size = 0 if self._in_hand is None else self._in_hand.bytes
+            self._series.get(c.BUFFERED_BYTES, self._facts.name).set(size)
 
     def _at(self, place: str | None) -> dict[str, object]:
         """Where it happened, for a log line."""
