@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from poller.core.policy import Policy
     from poller.core.report import Report
     from poller.observe.metrics import Metrics
-    from poller.ports import Clock, Destination, Rng, Store
+    from poller.ports import Clock, Destination, Executor, Rng, Store
     from poller.readahead import MemoryBudget
     from poller.sources.pace import ReadPace
     from poller.wiring import Wiring
@@ -79,26 +79,34 @@ class Parts:
     world: World
     metrics: Metrics
     store: Store
-    functions: dict[str, Function]
+    permits: Permits
     budget: MemoryBudget
     pace: ReadPace
+    functions: dict[str, Function] = field(default_factory=dict)
+    observers: dict[str, FunctionObserver] = field(default_factory=dict)
 
 
-async def make_functions(config: Config, world: World, metrics: Metrics, stack: AsyncExitStack) -> dict[str, Function]:
-    """Every configured function, its executor entered on the stack."""
-    limits = {name: function.concurrency for name, function in config.functions.items()}
-    permits = Permits(limits, config.concurrency_limit)
-    functions = {}
-    for name, settings in config.functions.items():
-        observe = FunctionObserver(metrics, name)
-        observe.limit(settings.concurrency)
-        arn = next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
-        worker = Worker(name=name, arn=arn, config=settings, events=observe, clock=world.clock)
-        executor = await stack.enter_async_context(world.wiring.executor(worker))
-        functions[name] = Function(
-            name=name, timeout=settings.timeout, executor=executor, permits=permits, clock=world.clock, observe=observe
-        )
-    return functions
+def make_executor(name: str, config: Config, parts: Parts) -> Executor:
+    """What runs a configured function. Starts nothing yet. Raises `ConfigError` where it cannot be made."""
+    arn = next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
+    observe = parts.observers.setdefault(name, FunctionObserver(parts.metrics, name))
+    return parts.world.wiring.executor(
+        Worker(name=name, arn=arn, config=config.functions[name], events=observe, clock=parts.world.clock)
+    )
+
+
+async def make_function(name: str, executor: Executor, parts: Parts, stack: AsyncExitStack) -> Function:
+    """A function, open until the stack is closed."""
+    settings, observe = parts.config.functions[name], parts.observers[name]
+    observe.limit(settings.concurrency)
+    return Function(
+        name=name,
+        timeout=settings.timeout,
+        executor=await stack.enter_async_context(executor),
+        permits=parts.permits,
+        clock=parts.world.clock,
+        observe=observe,
+    )
 
 
 async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | QueueMapping:

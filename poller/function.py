@@ -38,9 +38,11 @@ class Permits:
             yield held or await self._turn(ticket, drain)
         finally:
             self._granted.pop(ticket, None)
-            for served in self._ledger.give_back(ticket):
-                self._granted[served].set_result(None)
-            self._encourage()
+            self._serve(self._ledger.give_back(ticket))
+
+    def resize(self, limits: Mapping[str, int], total: int) -> None:
+        """Other limits from now on; invocations that run go on."""
+        self._serve(self._ledger.resize(limits, total))
 
     async def free(self, function: str, drain: Drain, seconds: float | None = None) -> bool:
         """Until the function has a free permit: True; False after so many seconds, or when the drain starts. Takes nothing."""
@@ -60,8 +62,10 @@ class Permits:
         turn = self._granted[ticket] = asyncio.get_running_loop().create_future()
         return await drain.wait(turn)
 
-    def _encourage(self) -> None:
-        """Who waits for a free permit looks again."""
+    def _serve(self, served: list[Ticket]) -> None:
+        """These hold a permit now; and who only waits for a free one looks again."""
+        for ticket in served:
+            self._granted[ticket].set_result(None)
         for hope, function in self._hopeful.items():
             if not hope.done() and self._ledger.free(function):
                 hope.set_result(None)

@@ -16,6 +16,9 @@ _DESCRIPTION = """\
 Reads the configuration and runs its mappings until SIGTERM or Ctrl-C: then nothing new is read, invocations in flight finish
 (up to drain_timeout), leases are given back, and the exit code is 0. A second signal exits at once; records that were in flight
 are delivered again at the next start.
+
+SIGHUP, or a change of the file, has the configuration read again: mappings and functions that changed are drained and started
+anew, all others run on. A file that is wrong changes nothing; what is wrong with it is logged.
 """
 
 _EPILOG = """\
@@ -51,10 +54,13 @@ def add_to(commands: Commands) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from poller.config import load  # noqa: PLC0415  (help must not wait for pydantic)
 
-    config = _with_log_options(load(arguments.config, SystemClock()), arguments)
+    def read() -> Config:
+        return _with_log_options(load(arguments.config, SystemClock()), arguments)
+
+    config = read()
     from poller import daemon  # noqa: PLC0415  (a wrong configuration must not wait for the AWS SDK)
 
-    return daemon.run(config)
+    return daemon.run(config, daemon.ConfigFile(path=arguments.config.absolute(), read=read))
 
 
 def _with_log_options(config: Config, arguments: argparse.Namespace) -> Config:

@@ -32,13 +32,20 @@ class PermitLedger:
         self._in_use = dict.fromkeys(limits, 0)
         self._waiting: dict[str, deque[Ticket]] = {}
 
+    def resize(self, limits: Mapping[str, int], total: int) -> list[Ticket]:
+        """Other limits from now on. Who holds a permit keeps it; returns the tickets that hold one because of the change."""
+        self._limits = dict(limits)
+        self._total = total
+        self._in_use = dict.fromkeys(limits, 0) | {name: count for name, count in self._in_use.items() if count or name in limits}
+        return self._serve()
+
     def in_use(self, function: str) -> int:
         """Permits of this function that are held now."""
         return self._in_use[function]
 
     def free(self, function: str) -> bool:
         """Whether one more invocation of this function could start now."""
-        return len(self._held) < self._total and self._in_use[function] < self._limits[function]
+        return len(self._held) < self._total and self._in_use[function] < self._limits.get(function, 0)
 
     def ask(self, ticket: Ticket) -> bool:
         """True: the ticket holds a permit now. False: it waits, until `give_back` names it."""

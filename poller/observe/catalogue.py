@@ -276,6 +276,12 @@ EVENT_LOOP_LAG = histogram(
     "How late the event loop woke a sleeper, sampled every second.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+LAST_RELOAD_SUCCESSFUL = gauge(
+    "poller_config_last_reload_successful", "Whether the configuration runs as it was last read: 0 or 1."
+)
+LAST_RELOAD_SUCCESS = gauge(
+    "poller_config_last_reload_success_timestamp_seconds", "When a configuration was last read and runs, as Unix time."
+)
 READY = gauge("poller_ready", "Whether the daemon is ready and not draining, as /readyz says: 0 or 1.")
 BUILD_INFO = gauge(
     "poller_build_info",

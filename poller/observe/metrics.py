@@ -25,6 +25,8 @@ from poller.observe.catalogue import (
     BUILD_INFO,
     CATALOGUE,
     EVENT_LOOP_LAG,
+    LAST_RELOAD_SUCCESS,
+    LAST_RELOAD_SUCCESSFUL,
     READY,
     STORE_OPERATION_DURATION,
     STORE_UP,
@@ -97,6 +99,12 @@ class Metrics:
     def store_operation(self, operation: str, seconds: float) -> None:
         """One operation on the store, by the name of the port's method, took so long; whether it worked is `store_up`'s."""
         self._series.get(STORE_OPERATION_DURATION, operation).observe(seconds)
+
+    def reloaded(self, at: float | None) -> None:
+        """The configuration was read and runs, at this Unix time; None: it does not, what ran before goes on."""
+        self._series.get(LAST_RELOAD_SUCCESSFUL).set(at is not None)
+        if at is not None:
+            self._series.get(LAST_RELOAD_SUCCESS).set(at)
 
     def event_loop_lag(self, seconds: float) -> None:
         """A sleeper was woken so many seconds late."""

@@ -1,0 +1,245 @@
+"""What runs in this process, mappings and functions, and how it becomes what another configuration says.
+
+Only what changed is touched: a mapping that changed is drained and started anew, and so is every mapping of a function that
+changed. All others never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from poller.compose import arn_of, make_executor, make_function, make_mapping
+from poller.drain import Drain
+from poller.errors import ConfigError, Unavailable
+from poller.mapping import run_mapping
+from poller.observe.logs import logger
+from poller.queue import QueueMapping, run_queue
+from poller.retry import transport_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from poller.admin.health import Health
+    from poller.compose import Parts
+    from poller.config import Config, MappingConfig
+    from poller.mapping import StreamMapping
+    from poller.ports import Executor
+    from poller.reload import Reloads
+
+    AnyMapping = StreamMapping | QueueMapping
+
+FIXED = ("store", "http")
+"""Sections that count only at the start."""
+
+log = logger()
+
+
+@dataclass(slots=True)
+class Member:
+    """A mapping that runs.
+
+    Attributes:
+        made: what runs; None while what it needs cannot be reached.
+        drain: its own.
+        task: it, running.
+    """
+
+    config: MappingConfig
+    drain: Drain = field(default_factory=Drain)
+    made: AnyMapping | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class Fleet:
+    """The mappings and functions of this process.
+
+    Attributes:
+        config: what runs now.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._members: dict[str, Member] = {}
+        self._open: dict[str, AsyncExitStack] = {}
+        self._group = asyncio.TaskGroup()
+
+    @property
+    def config(self) -> Config:
+        """What runs now."""
+        return self._parts.config
+
+    async def run(self, drain: Drain, health: Health, reloads: Reloads | None = None) -> None:
+        """Runs all, and follows reloads, until the drain is done. Raises `ConfigError` for what only the world could tell."""
+        try:
+            await self._open_functions({name: self._executor(name, self.config) for name in self.config.functions})
+            firsts = {each.name: (each, await self._first(each)) for each in enabled(self.config)}
+            log.info("started", mappings=len(firsts), functions=len(self._open), store=self.config.store.shown_url)
+            health.passed("config")
+            async with self._group:
+                for config, made in firsts.values():
+                    self._start(config, made)
+                following = None if reloads is None else self._group.create_task(self._follow(reloads))
+                await drain.wait()
+                health.drain()
+                log.info("draining", timeout_s=self.config.drain_timeout)
+                if following is not None:
+                    following.cancel()
+                await self._stop(list(self._members.values()))
+        finally:
+            for stack in reversed(self._open.values()):
+                await stack.aclose()
+
+    async def apply(self, config: Config) -> None:
+        """Becomes what `config` says. Raises `ConfigError` with nothing changed where a function cannot be made."""
+        config = config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
+        functions = changed_functions(self.config, config)
+        executors = {name: self._executor(name, config) for name in functions if name in config.functions}
+        now = {each.name: each for each in enabled(config)}
+        stop = [member for member in self._members.values() if self._affected(member, config, functions, now)]
+        for member in stop:
+            if member.made is not None:
+                member.made.work.observe.state("Updating" if member.config.name in now else "Deleting")
+        self._parts = replace(self._parts, config=config)
+        self._parts.permits.resize({name: each.concurrency for name, each in config.functions.items()}, config.concurrency_limit)
+        await self._open_functions({name: executors.pop(name) for name in tuple(executors) if name not in self._open})
+        self._start_missing(now.values(), waiting=executors)
+        await self._stop(stop)
+        for member in stop:
+            if member.made is not None:
+                member.made.work.observe.close()
+        await self._close_functions(name for name in functions if name in executors or name not in config.functions)
+        await self._open_functions(executors)
+        self._start_missing(now.values())
+        log.info("reloaded", stopped=len(stop), mappings=len(self._members), functions=len(self._open))
+
+    def _affected(self, member: Member, config: Config, functions: list[str], now: Mapping[str, MappingConfig]) -> bool:
+        """Whether a mapping that runs is gone, or another one, or feeds a function that is."""
+        after = now.get(member.config.name)
+        return after is None or after.function_name in functions or changed(self.config, config, member.config, after)
+
+    # ------------------------------------------------------------------------------------------------------------- reloads
+
+    async def _follow(self, reloads: Reloads) -> None:
+        """Every configuration that comes, one after the other."""
+        while True:
+            config = await reloads.next()
+            for name in FIXED:
+                if getattr(config, name) != getattr(self.config, name):
+                    log.warning("needs_restart", section=name)
+            try:
+                await self.apply(config)
+            except ConfigError as error:
+                reloads.failed(error)
+            except Exception as error:  # what runs must not die of a change that went wrong
+                log.exception("reload_crashed")
+                reloads.failed(ConfigError(f"{type(error).__name__}: {error}"))
+            else:
+                reloads.succeeded(config)
+
+    # ----------------------------------------------------------------------------------------------------------- functions
+
+    def _executor(self, name: str, config: Config) -> Executor:
+        return make_executor(name, config, self._parts)
+
+    async def _open_functions(self, executors: dict[str, Executor]) -> None:
+        for name, executor in executors.items():
+            self._open[name] = stack = AsyncExitStack()
+            self._parts.functions[name] = await make_function(name, executor, self._parts, stack)
+
+    async def _close_functions(self, names: Iterable[str]) -> None:
+        """Their workers end. The series of those that are gone for good go with them."""
+        for name in names:
+            if name in self._open:
+                await self._open.pop(name).aclose()
+                del self._parts.functions[name]
+            if name not in self.config.functions and name in self._parts.observers:
+                self._parts.observers.pop(name).close()
+
+    # ------------------------------------------------------------------------------------------------------------ mappings
+
+    async def _first(self, config: MappingConfig) -> AnyMapping | None:
+        """The mapping at the start of the process, where what only the world can tell is still a reason to exit."""
+        try:
+            return await self._try(config)
+        except ConfigError as error:
+            raise ConfigError(f"mapping {config.name}: {error}") from error
+
+    def _start_missing(self, configs: Iterable[MappingConfig], waiting: Container[str] = ()) -> None:
+        """Starts what does not run yet, but for what has to wait until its function is another one."""
+        for config in configs:
+            if config.name not in self._members and config.function_name not in waiting:
+                self._start(config, None)
+
+    def _start(self, config: MappingConfig, made: AnyMapping | None) -> None:
+        member = self._members[config.name] = Member(config=config, made=made)
+        member.task = self._group.create_task(self._run(member), name=config.name)
+
+    async def _run(self, member: Member) -> None:
+        """One mapping; where what it needs cannot be reached, as soon as it can. No other mapping waits for it."""
+        failures = 0
+        while member.made is None:
+            try:
+                member.made = await self._try(member.config)
+            except ConfigError as error:
+                log.warning("failing", mapping=member.config.name, what="mapping", kind="ConfigError", error=str(error))
+            if member.made is None:
+                failures += 1
+                await member.drain.sleep(transport_wait(failures, self._parts.world.rng))
+                if member.drain.started:
+                    return
+        made = member.made
+        await (run_queue(made, member.drain) if isinstance(made, QueueMapping) else run_mapping(made, member.drain))
+
+    async def _try(self, config: MappingConfig) -> AnyMapping | None:
+        """The mapping; None, and a line in the log, where its credentials or services cannot be reached for now."""
+        try:
+            return await make_mapping(config, self._parts)
+        except Unavailable as error:
+            log.warning("failing", mapping=config.name, what="mapping", kind=error.kind, error=str(error))
+        return None
+
+    async def _stop(self, members: Iterable[Member]) -> None:
+        """Drains these mappings side by side; what still runs after the time-out is cancelled."""
+        tasks = {member.task: member for member in members if member.task is not None}
+        for member in tasks.values():
+            member.drain.start()
+        late = (await asyncio.wait(tasks, timeout=self.config.drain_timeout))[1] if tasks else set()
+        for task in late:
+            log.warning("drain_timeout", mapping=task.get_name())
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        for member in tasks.values():
+            self._members.pop(member.config.name, None)
+
+
+def enabled(config: Config) -> list[MappingConfig]:
+    """The mappings that are to run."""
+    return [each for each in config.event_source_mappings if each.enabled]
+
+
+def changed_functions(old: Config, new: Config) -> list[str]:
+    """Functions that are not the same in both, gone and new ones too. Their name to the world is a part of them."""
+    names = [*old.functions, *(name for name in new.functions if name not in old.functions)]
+    return [
+        name
+        for name in names
+        if old.functions.get(name) != new.functions.get(name) or function_arn(name, old) != function_arn(name, new)
+    ]
+
+
+def function_arn(name: str, config: Config) -> str:
+    """What the function is called, in the account and region of the first mapping that names it."""
+    return next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
+
+
+def changed(old: Config, new: Config, before: MappingConfig, after: MappingConfig) -> bool:
+    """Whether a mapping is another one, or what it uses is elsewhere."""
+    return (
+        before != after
+        or old.source_connection(before) != new.source_connection(after)
+        or old.destination_connection(before) != new.destination_connection(after)
+    )
