@@ -97,7 +97,7 @@ def logged_events() -> set[str]:
 def _is_logging(function: ast.expr) -> bool:
     """`log.info`, `self._log.info`, `logger().error`, a bound `log`."""
     text = ast.unparse(function)
-    return re.search(r"(\blog|_log|logger\(\))(\.(debug|info|warning|error|critical|log))?$", text) is not None
+    return re.search(r"(\blog|_log|logger\(\))(\.(debug|info|warning|error|critical|exception|log))?$", text) is not None
 
 
 def test_every_event_that_is_logged_is_documented_and_no_other() -> None:
