@@ -7,6 +7,7 @@ SERVERS := .servers
 IMAGE ?= poller
 WORKERS ?= 2
 ARGS ?=
+DEMO_ARGS ?=
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.13` chooses another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -27,6 +28,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(INSTALLED) ## See it at work on this machine, with nothing to set up (DEMO_ARGS="--seconds 40")
+	$(BIN)/poller demo $(DEMO_ARGS)
 
 # ------------------------------------------------------------------------------------------------------------ install
 
