@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from poller.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
 
@@ -51,14 +51,17 @@ class Link:
         """From now on, and for ever, nothing passes: calls not yet made have no effect, answers on their way are lost."""
         self._whole = False
 
-    async def carry(self, operation: str, effect: Callable[[], T]) -> T:
+    async def carry(self, operation: str, effect: Callable[[], T], *, ready: Callable[[], Awaitable[None]] | None = None) -> T:
         """Makes one call: the effect happens at one instant, between two chances to go wrong.
 
-        Lets other tasks run at least once, as any real call does.
+        Lets other tasks run at least once, as any real call does. `ready` waits, on the service's side, for the effect's time.
         """
         await asyncio.sleep(0)
         await self._faults.before(operation)
         self._check(operation)
+        if ready is not None:
+            await ready()
+            self._check(operation)
         answer = effect()
         await self._faults.after(operation)
         self._check(operation)

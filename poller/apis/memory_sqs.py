@@ -1,57 +1,27 @@
-"""SQS in memory: for the simulation, for trying things out, and for tests of what sends messages."""
+"""SQS in memory: for the simulation, for trying things out, and for tests of what sends and receives messages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poller.apis.memory import NO_FAULTS, Faults, Link
-from poller.errors import SourceGone
+from poller.apis.memory_queues import MemoryQueues
 
 if TYPE_CHECKING:
-    from poller.ports import Clock
+    from collections.abc import Mapping, Sequence
 
-ARN_PREFIX: Final = "arn:aws:sqs:us-east-1:000000000000:"
+    from poller.ports import Clock, EntryFailure, QueueDescription
+    from poller.services import Receive, SqsAttribute, SqsMessage
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryMessage:
-    """A message in a queue; `sent_at` is in Unix seconds."""
-
-    body: str
-    sent_at: float
-
-
-class MemoryQueues:
-    """All queues of an account: the contents that connections share."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._queues: dict[str, list[MemoryMessage]] = {}
-
-    def create_queue(self, name: str) -> str:
-        """Makes an empty queue, where there is none of this name, and returns its ARN."""
-        arn = ARN_PREFIX + name
-        self._queues.setdefault(arn, [])
-        return arn
-
-    def delete_queue(self, arn: str) -> None:
-        """Takes the queue and its messages away."""
-        del self._queues[arn]
-
-    def messages(self, arn: str) -> tuple[MemoryMessage, ...]:
-        """What is in the queue, in the order it was sent."""
-        return tuple(self._queues[arn])
-
-    def send(self, arn: str, body: str) -> None:
-        """Adds a message. Raises `SourceGone`."""
-        if arn not in self._queues:
-            raise SourceGone(f"SendMessage: there is no queue {arn}")
-        self._queues[arn].append(MemoryMessage(body=body, sent_at=self._clock.time()))
+__all__ = ["MemoryQueues", "MemorySqs"]
 
 
 class MemorySqs:
-    """`SqsApi` over contents in memory; `connect` makes another connection to the same `queues`."""
+    """`SqsApi` over contents in memory; `connect` makes another connection to the same `queues`.
+
+    A long poll that is cancelled, or whose connection is cut, while it waits has taken nothing; once it has taken messages, what
+    loses its answer leaves them hidden.
+    """
 
     def __init__(self, clock: Clock, faults: Faults = NO_FAULTS, *, queues: MemoryQueues | None = None) -> None:
         self._clock = clock
@@ -66,6 +36,28 @@ class MemorySqs:
         """Cuts this connection off for ever; see `Link.cut`."""
         self._link.cut()
 
-    async def send_message(self, queue_arn: str, body: str) -> None:
+    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
         """See `SqsApi.send_message`."""
-        await self._link.carry("SendMessage", lambda: self.queues.send(queue_arn, body))
+        await self._link.carry("SendMessage", lambda: self.queues.send(queue_arn, body, attributes))
+
+    async def describe_queue(self, queue_arn: str) -> QueueDescription:
+        """See `SqsApi.describe_queue`."""
+        return await self._link.carry("GetQueueAttributes", lambda: self.queues.describe(queue_arn))
+
+    async def receive_messages(self, queue_arn: str, receive: Receive) -> Sequence[SqsMessage]:
+        """See `SqsApi.receive_messages`."""
+        return await self._link.carry(
+            "ReceiveMessage",
+            lambda: self.queues.receive(queue_arn, receive),
+            ready=lambda: self.queues.wait(queue_arn, receive),
+        )
+
+    async def delete_messages(self, queue_arn: str, receipts: Sequence[str]) -> tuple[EntryFailure, ...]:
+        """See `SqsApi.delete_messages`."""
+        return await self._link.carry("DeleteMessageBatch", lambda: self.queues.delete(queue_arn, receipts))
+
+    async def change_visibility(self, queue_arn: str, receipts: Sequence[str], seconds: int) -> tuple[EntryFailure, ...]:
+        """See `SqsApi.change_visibility`."""
+        return await self._link.carry(
+            "ChangeMessageVisibilityBatch", lambda: self.queues.change_visibility(queue_arn, receipts, seconds)
+        )

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from botocore.exceptions import ClientError
 
 from poller.apis.errors import CALL_TIMEOUT, Call, perform
 from poller.errors import MappingError, SourceGone
 from poller.ports import EntryFailure, QueueDescription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import TypeVar
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from poller.apis.sdk import Json, Sdk
     from poller.services import Receive, SqsAttribute, SqsMessage
 
-    T = TypeVar("T")
+    Asking = Callable[..., Awaitable[Json]]
+
+T = TypeVar("T")
 
 ARN_PARTS: Final = 6
 
 HOPELESS: Final = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight", "InvalidIdFormat"})
-"""Codes of entries, without their prefix, that no repetition mends: the message is gone, another's, or at its 12 hours."""
+"""Codes without their prefix that no repetition mends: the message is gone, another's, or at its 12 hours."""
+
+REFUSED: Final = "Refused"
+"""The member of an answer that stands for a batch call which was refused as a whole for the sake of an entry."""
 
 
 class BotoSqsApi:
@@ -40,64 +47,62 @@ class BotoSqsApi:
 
     async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
         """See `SqsApi.send_message`. Raises `MappingError` where the ARN is not a queue's."""
-        more = {"MessageAttributes": {name: _to_send(given) for name, given in attributes.items()}} if attributes else {}
-        await self._ask("SendMessage", queue_arn, self._client.send_message, _message_id, MessageBody=body, **more)
+        message: Json = {"MessageBody": body}
+        if attributes:
+            message["MessageAttributes"] = {name: _to_send(given) for name, given in attributes.items()}
+        await self._ask(Call("SendMessage", queue_arn), self._client.send_message, message, _message_id)
 
     async def describe_queue(self, queue_arn: str) -> QueueDescription:
         """See `SqsApi.describe_queue`."""
-        return await self._ask(
-            "GetQueueAttributes", queue_arn, self._client.get_queue_attributes, _description, AttributeNames=["All"]
-        )
+        call = Call("GetQueueAttributes", queue_arn)
+        return await self._ask(call, self._client.get_queue_attributes, {"AttributeNames": ["All"]}, _description)
 
     async def receive_messages(self, queue_arn: str, receive: Receive) -> Sequence[SqsMessage]:
         """See `SqsApi.receive_messages`."""
-        more = {} if receive.attempt_id is None else {"ReceiveRequestAttemptId": receive.attempt_id}
-        return await self._ask(
-            "ReceiveMessage",
-            queue_arn,
-            self._polls.receive_message,
-            _messages,
-            MaxNumberOfMessages=receive.limit,
-            WaitTimeSeconds=receive.wait,
-            VisibilityTimeout=receive.visibility,
-            MessageSystemAttributeNames=["All"],
-            MessageAttributeNames=["All"],
-            **more,
-        )
+        request: Json = {
+            "MaxNumberOfMessages": receive.limit,
+            "WaitTimeSeconds": receive.wait,
+            "VisibilityTimeout": receive.visibility,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        }
+        if receive.attempt_id is not None:
+            request["ReceiveRequestAttemptId"] = receive.attempt_id
+        call = Call("ReceiveMessage", queue_arn)
+        return await self._ask(call, self._polls.receive_message, request, _messages, wait=receive.wait)
 
     async def delete_messages(self, queue_arn: str, receipts: Sequence[str]) -> tuple[EntryFailure, ...]:
         """See `SqsApi.delete_messages`."""
-        entries = [{"Id": str(index), "ReceiptHandle": receipt} for index, receipt in enumerate(receipts)]
-        return await self._ask(
-            "DeleteMessageBatch",
-            queue_arn,
-            self._client.delete_message_batch,
-            lambda answer: _failures(answer, len(receipts)),
-            Entries=entries,
-        )
+        call = Call("DeleteMessageBatch", queue_arn)
+        return await self._batch(call, self._client.delete_message_batch, receipts, {})
 
     async def change_visibility(self, queue_arn: str, receipts: Sequence[str], seconds: int) -> tuple[EntryFailure, ...]:
         """See `SqsApi.change_visibility`."""
-        entries = [
-            {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds} for index, receipt in enumerate(receipts)
-        ]
-        return await self._ask(
-            "ChangeMessageVisibilityBatch",
-            queue_arn,
-            self._client.change_message_visibility_batch,
-            lambda answer: _failures(answer, len(receipts)),
-            Entries=entries,
-        )
+        call, more = Call("ChangeMessageVisibilityBatch", queue_arn), {"VisibilityTimeout": seconds}
+        return await self._batch(call, self._client.change_message_visibility_batch, receipts, more)
 
-    async def _ask(
-        self, operation: str, queue_arn: str, call: Callable[..., Awaitable[Json]], read: Callable[[Json], T], **given: object
-    ) -> T:
-        """One call about a queue. One that is gone is looked up anew the next time."""
-        url = await self._url(queue_arn)
+    async def _batch(self, call: Call, ask: Asking, receipts: Sequence[str], more: Json) -> tuple[EntryFailure, ...]:
+        """A call about several messages. Servers that refuse it as a whole for one of them are asked about each alone."""
+        entries = [{"Id": str(index), "ReceiptHandle": receipt, **more} for index, receipt in enumerate(receipts)]
+
+        def read(answer: Json) -> tuple[EntryFailure, ...] | str:
+            return _outcome(answer, len(entries))
+
+        outcome = await self._ask(call, lambda **given: _unless_hopeless(ask(**given)), {"Entries": entries}, read)
+        if not isinstance(outcome, str):
+            return outcome
+        if len(receipts) == 1:
+            return (EntryFailure(0, gone=True, detail=outcome),)
+        alone = [await self._batch(call, ask, [receipt], more) for receipt in receipts]
+        return tuple([replace(failure, index=index) for index, failures in enumerate(alone) for failure in failures])
+
+    async def _ask(self, call: Call, ask: Asking, given: Json, read: Callable[[Json], T], *, wait: float = 0.0) -> T:
+        """One call about a queue, which may take `wait` seconds more than others. A queue that is gone is looked up anew."""
+        url = await self._url(call.resource)
         try:
-            return await perform(Call(operation, queue_arn), call(QueueUrl=url, **given), read, self._timeout)
+            return await perform(call, ask(QueueUrl=url, **given), read, self._timeout + wait)
         except SourceGone:
-            self._urls.pop(queue_arn, None)
+            self._urls.pop(call.resource, None)
             raise
 
     async def _url(self, queue_arn: str) -> str:
@@ -136,35 +141,70 @@ def _message_id(answer: Json) -> str:
 
 def _description(answer: Json) -> QueueDescription:
     given = answer["Attributes"]
-    redrive = json.loads(given.get("RedrivePolicy") or "{}")
-    count = redrive.get("maxReceiveCount")
     return QueueDescription(
         visibility_timeout=float(given["VisibilityTimeout"]),
         retention=float(given["MessageRetentionPeriod"]),
-        maximum_receive_count=None if count is None else int(count),
+        maximum_receive_count=_maximum_receive_count(given.get("RedrivePolicy")),
         visible=int(given.get("ApproximateNumberOfMessages", 0)),
         in_flight=int(given.get("ApproximateNumberOfMessagesNotVisible", 0)),
         delayed=int(given.get("ApproximateNumberOfMessagesDelayed", 0)),
     )
 
 
+def _maximum_receive_count(redrive_policy: str | None) -> int | None:
+    return int(json.loads(redrive_policy)["maxReceiveCount"]) if redrive_policy else None
+
+
 def _messages(answer: Json) -> list[SqsMessage]:
-    """An answer without messages is what an empty queue gives."""
+    """An answer without messages is what an empty queue gives. One with a member of another kind cannot be used."""
     messages = answer.get("Messages") or []
     if not isinstance(messages, list):
         raise TypeError("Messages is not a list")
-    return messages
+    return [_message(message) for message in messages]
 
 
-def _failures(answer: Json, entries: int) -> tuple[EntryFailure, ...]:
-    """What failed of a batch: what the answer says so of, and what it does not name."""
+def _message(message: Json) -> SqsMessage:
+    texts = [message["MessageId"], message["ReceiptHandle"], message["Body"], message["MD5OfBody"]]
+    texts += _values(message.get("Attributes"))
+    texts += [attribute["DataType"] for attribute in _values(message.get("MessageAttributes"))]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a member of a message is not a string")
+    return cast("SqsMessage", {name: value for name, value in message.items() if value is not None})
+
+
+def _values(member: Json | None) -> Iterable[Sdk]:
+    """Of a JSON object that may be missing."""
+    if member is not None and not isinstance(member, dict):
+        raise TypeError("a member of a message is not an object")
+    return () if member is None else member.values()
+
+
+async def _unless_hopeless(request: Awaitable[Json]) -> Json:
+    """The answer; for an error that speaks of a message the code in its place."""
+    try:
+        return await request
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code"))
+        if _is_hopeless(code):
+            return {REFUSED: code}
+        raise
+
+
+def _outcome(answer: Json, entries: int) -> tuple[EntryFailure, ...] | str:
+    """What failed of a batch: what the answer says so of, and what it does not name. The code where all was refused."""
+    if REFUSED in answer:
+        return str(answer[REFUSED])
     named = {int(entry["Id"]): entry for entry in answer.get("Failed") or []}
     done = {int(entry["Id"]) for entry in answer.get("Successful") or []} - named.keys()
-    return tuple(_failure(index, named.get(index)) for index in range(entries) if index not in done)
+    return tuple([_failure(index, named.get(index)) for index in range(entries) if index not in done])
 
 
 def _failure(index: int, entry: Json | None) -> EntryFailure:
     if entry is None:
         return EntryFailure(index, gone=False, detail="missing")
     code = str(entry.get("Code", ""))
-    return EntryFailure(index, gone=code.rpartition(".")[2] in HOPELESS, detail=code)
+    return EntryFailure(index, gone=_is_hopeless(code), detail=code)
+
+
+def _is_hopeless(code: str) -> bool:
+    return code.rpartition(".")[2] in HOPELESS

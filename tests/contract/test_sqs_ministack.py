@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from contract.sqs_contract import Sqs, SqsContract, served_by
+from contract.sqs_contract import SqsContract
+from contract.sqs_service import Sqs, served_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

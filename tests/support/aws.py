@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
+import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from poller.services import SqsAttribute
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -176,11 +180,34 @@ class Queues:
         self._client = made
         self._urls: dict[str, str] = {}
 
-    async def create(self, name: str) -> str:
-        """Makes a queue; returns its ARN."""
+    async def create(self, name: str, attributes: Mapping[str, str] | None = None) -> str:
+        """Makes a queue; returns its ARN. A name that ends with `.fifo` makes a FIFO queue."""
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
-        self._urls[arn] = (await self._client.create_queue(QueueName=name))["QueueUrl"]
+        kind = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        self._urls[arn] = (await self._client.create_queue(QueueName=name, Attributes={**kind, **(attributes or {})}))["QueueUrl"]
         return arn
+
+    async def send(
+        self,
+        arn: str,
+        body: str,
+        attributes: Mapping[str, SqsAttribute] | None = None,
+        *,
+        group: str | None = None,
+        deduplication: str | None = None,
+    ) -> str:
+        """Sends a message; returns its id.
+
+        To a FIFO queue with a group, and a deduplication id; None: a new one; an empty one: none.
+        """
+        identity = str(uuid.uuid4()) if deduplication is None else deduplication
+        more: dict[str, Any] = {} if group is None else {"MessageGroupId": group}
+        if group is not None and identity:
+            more["MessageDeduplicationId"] = identity
+        if attributes:
+            more["MessageAttributes"] = {name: _to_send(given) for name, given in attributes.items()}
+        answer = await self._client.send_message(QueueUrl=self._urls[arn], MessageBody=body, **more)
+        return str(answer["MessageId"])
 
     async def delete(self, arn: str) -> None:
         """Takes the queue away."""
@@ -203,6 +230,19 @@ class Queues:
                 await self._client.delete_message(QueueUrl=self._urls[arn], ReceiptHandle=message["ReceiptHandle"])
                 bodies.append(message["Body"])
         return bodies
+
+
+def redriving(dead_letters: str, after: int) -> dict[str, str]:
+    """The attribute of a queue whose messages go elsewhere when they were received so often."""
+    return {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": after})}
+
+
+def _to_send(attribute: SqsAttribute) -> dict[str, str | bytes]:
+    """As the SDK takes it: with binary values as they are."""
+    sent: dict[str, str | bytes] = {name: str(value) for name, value in attribute.items()}
+    if "BinaryValue" in attribute:
+        sent["BinaryValue"] = base64.b64decode(attribute["BinaryValue"])
+    return sent
 
 
 def encoded(data: bytes) -> str:

@@ -11,8 +11,11 @@ from support.sim.documents import read_document
 from support.sim.journal import Broken
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from poller.apis.memory_sqs import MemoryQueues
     from poller.core.model import ShardId
+    from poller.services import SqsAttribute
     from support.sim.documents import Document
     from support.sim.hold import Hold
     from support.sim.process import Process
@@ -30,7 +33,7 @@ class SimSqs(MemorySqs):
         self._plan = plan
         self._told: set[Document] = set()
 
-    async def send_message(self, queue_arn: str, body: str) -> None:
+    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
         """See `SqsApi.send_message`. A message that was sent may arrive although its sender was cancelled."""
         if not self._process.alive:
             raise Unavailable("SendMessage", "connection", "the process is dead")
