@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from poller.errors import MappingError, Unavailable
+from poller.errors import MappingError, SourceGone, Unavailable
 from poller.retry import transport_wait
 from poller.visibility import ENTRIES
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CALLS = 4
 """Deletes of one queue at the same time. While all are under way what is settled gathers."""
+
+ALONE = 3
+"""Tries of a call before what is left of it lines up behind others: an entry that never works must not stop those that do."""
 
 MAX_PENDING = 1_000
 """Messages that may be settled and not deleted before settling waits."""
@@ -41,6 +44,7 @@ class Deleter:
         self._pending: dict[str, Record] = {}
         self._more = asyncio.Condition()
         self._changed = asyncio.Event()
+        self._failures = 0
 
     @property
     def pending(self) -> list[Record]:
@@ -74,27 +78,39 @@ class Deleter:
             await self._see_off([self._waiting.popleft() for _ in range(min(ENTRIES, len(self._waiting)))])
 
     async def _see_off(self, records: list[Record]) -> None:
-        """Until each is deleted, or it is in vain: only what failed is tried again."""
-        failures = 0
-        while records:
+        """Until each is deleted, or it is in vain: only what failed is tried again, a few times alone, then among others."""
+        for tried in range(1, ALONE + 1):
             records = await self._call(records)
-            failures += 1
-            if records:
-                await asyncio.sleep(transport_wait(failures, self._rng))
+            if not records:
+                return
+            await asyncio.sleep(transport_wait(max(tried, self._failures), self._rng))
+        self._waiting.extend(records)
 
     async def _call(self, records: list[Record]) -> list[Record]:
         """One call. Returns what is to be tried again: of a call that nobody answered everything, whoever has it by now."""
+        self._visibility.leaving |= {record.receipt for record in records}
         try:
             failed = {each.index: each for each in await self._source.delete(records)}
         except (Unavailable, MappingError) as error:
-            self._observe.undeleted(error)
-            return records
+            return self._unanswered(records, error)
+        finally:
+            self._visibility.leaving -= {record.receipt for record in records}
+        self._failures = 0
         done = [record for index, record in enumerate(records) if index not in failed]
         again = [record for index, record in enumerate(records) if index in failed and self._worth_it(record, failed[index])]
         self._observe.deleted(len(done))
         self._given_up([record for index, record in enumerate(records) if index in failed and record not in again])
         self._done(done)
         return again
+
+    def _unanswered(self, records: list[Record], error: Unavailable | MappingError) -> list[Record]:
+        """What is to be tried again. A queue that is gone, and stays gone, has nothing left to delete."""
+        self._observe.undeleted(error)
+        self._failures += 1
+        if not isinstance(error, SourceGone) or self._failures < ALONE:
+            return records
+        self._given_up(records)
+        return []
 
     def _worth_it(self, record: Record, failure: EntryFailure) -> bool:
         """Whether an entry that failed is tried again: only while it is ours."""

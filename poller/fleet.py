@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
     AnyMapping = StreamMapping | QueueMapping
 
-FIXED = ("store", "http")
+FIXED = ("store", "http", "log")
 """Sections that count only at the start."""
+
+PAUSE = 5.0
+"""Seconds before another reload after one that crashed."""
 
 log = logger()
 
@@ -74,7 +77,7 @@ class Fleet:
     async def run(self, drain: Drain, health: Health, reloads: Reloads | None = None) -> None:
         """Runs all, and follows reloads, until the drain is done. Raises `ConfigError` for what only the world could tell."""
         try:
-            await self._open_functions({name: self._executor(name, self.config) for name in self.config.functions})
+            await self._open_functions(self._executors(self.config.functions, self.config))
             firsts = {each.name: (each, await self._first(each)) for each in enabled(self.config)}
             log.info("started", mappings=len(firsts), functions=len(self._open), store=self.config.store.shown_url)
             health.passed("config")
@@ -94,9 +97,10 @@ class Fleet:
 
     async def apply(self, config: Config) -> None:
         """Becomes what `config` says. Raises `ConfigError` with nothing changed where a function cannot be made."""
-        config = config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
+        config = self._with_fixed(config)
         functions = changed_functions(self.config, config)
-        executors = {name: self._executor(name, config) for name in functions if name in config.functions}
+        again = [name for name in config.functions if name in functions or name not in self._open]
+        executors = self._executors(again, config)
         now = {each.name: each for each in enabled(config)}
         stop = [member for member in self._members.values() if self._affected(member, config, functions, now)]
         for member in stop:
@@ -110,10 +114,17 @@ class Fleet:
         for member in stop:
             if member.made is not None:
                 member.made.work.observe.close()
-        await self._close_functions(name for name in functions if name in executors or name not in config.functions)
+        await self._close_functions([name for name in self._open if name in executors or name not in config.functions])
         await self._open_functions(executors)
         self._start_missing(now.values())
         log.info("reloaded", stopped=len(stop), mappings=len(self._members), functions=len(self._open))
+
+    def _with_fixed(self, config: Config) -> Config:
+        """The configuration, but for what counts at the start only; says so where that has changed."""
+        for name in FIXED:
+            if getattr(config, name) != getattr(self.config, name):
+                log.warning("needs_restart", section=name)
+        return config.model_copy(update={name: getattr(self.config, name) for name in FIXED})
 
     def _affected(self, member: Member, config: Config, functions: list[str], now: Mapping[str, MappingConfig]) -> bool:
         """Whether a mapping that runs is gone, or another one, or feeds a function that is."""
@@ -125,24 +136,32 @@ class Fleet:
     async def _follow(self, reloads: Reloads) -> None:
         """Every configuration that comes, one after the other."""
         while True:
-            config = await reloads.next()
-            for name in FIXED:
-                if getattr(config, name) != getattr(self.config, name):
-                    log.warning("needs_restart", section=name)
             try:
+                config = await reloads.next()
                 await self.apply(config)
             except ConfigError as error:
                 reloads.failed(error)
             except Exception as error:  # what runs must not die of a change that went wrong
                 log.exception("reload_crashed")
                 reloads.failed(ConfigError(f"{type(error).__name__}: {error}"))
+                await asyncio.sleep(PAUSE)
             else:
                 reloads.succeeded(config)
 
     # ----------------------------------------------------------------------------------------------------------- functions
 
-    def _executor(self, name: str, config: Config) -> Executor:
-        return make_executor(name, config, self._parts)
+    def _executors(self, names: Iterable[str], config: Config) -> dict[str, Executor]:
+        """What will run these functions, or `ConfigError` and no trace of them."""
+        try:
+            return {name: make_executor(name, config, self._parts) for name in names}
+        except ConfigError:
+            self._forget_functions()
+            raise
+
+    def _forget_functions(self) -> None:
+        """The series of functions that are not configured go."""
+        for name in [name for name in self._parts.observers if name not in self.config.functions]:
+            self._parts.observers.pop(name).close()
 
     async def _open_functions(self, executors: dict[str, Executor]) -> None:
         for name, executor in executors.items():
@@ -152,11 +171,9 @@ class Fleet:
     async def _close_functions(self, names: Iterable[str]) -> None:
         """Their workers end. The series of those that are gone for good go with them."""
         for name in names:
-            if name in self._open:
-                await self._open.pop(name).aclose()
-                del self._parts.functions[name]
-            if name not in self.config.functions and name in self._parts.observers:
-                self._parts.observers.pop(name).close()
+            self._parts.functions.pop(name, None)
+            await self._open.pop(name).aclose()
+        self._forget_functions()
 
     # ------------------------------------------------------------------------------------------------------------ mappings
 
@@ -168,9 +185,10 @@ class Fleet:
             raise ConfigError(f"mapping {config.name}: {error}") from error
 
     def _start_missing(self, configs: Iterable[MappingConfig], waiting: Container[str] = ()) -> None:
-        """Starts what does not run yet, but for what has to wait until its function is another one."""
+        """Starts what does not run yet, but for what waits until its function, or its former self by another name, is done."""
+        running = {member.config.uuid for member in self._members.values()}
         for config in configs:
-            if config.name not in self._members and config.function_name not in waiting:
+            if config.name not in self._members and config.uuid not in running and config.function_name not in waiting:
                 self._start(config, None)
 
     def _start(self, config: MappingConfig, made: AnyMapping | None) -> None:
@@ -185,6 +203,8 @@ class Fleet:
                 member.made = await self._try(member.config)
             except ConfigError as error:
                 log.warning("failing", mapping=member.config.name, what="mapping", kind="ConfigError", error=str(error))
+            except Exception as error:  # the others run on
+                log.exception("crashed", mapping=member.config.name, what="mapping", error=f"{type(error).__name__}: {error}")
             if member.made is None:
                 failures += 1
                 await member.drain.sleep(transport_wait(failures, self._parts.world.rng))

@@ -81,6 +81,8 @@ async def run_slots(mapping: QueueMapping, drain: Drain) -> bool:
                 for number in range(mapping.slots):
                     slots.create_task(keep_polling(queue, number, drain))
             await queue.deleter.flush()
+            if queue.visibility.held:  # of a slot that failed while it drained
+                await hand_all_back(queue)
             for helper in helpers:
                 helper.cancel()
     except asyncio.CancelledError:
@@ -147,9 +149,15 @@ async def hand_all_back(queue: OpenQueue) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_WORD), asyncio.TaskGroup() as calls:
             for some in chunks(done):
-                calls.create_task(tried(queue.source.delete(some)))
+                calls.create_task(tried(delete(some, queue)))
             for some in chunks(rest):
                 calls.create_task(tried(queue.source.hide(some, 0)))
+
+
+async def delete(records: list[Record], queue: OpenQueue) -> None:
+    """One call, without another try."""
+    failed = await queue.source.delete(records)
+    queue.work.observe.deleted(len(records) - len(failed))
 
 
 async def tried(call: Awaitable[object]) -> None:

@@ -89,11 +89,16 @@ class FileReloads:
                     return
 
 
+def is_read(path: Path) -> bool:
+    """Whether a file of a folder belongs to the configuration: as `poller.config.load` has it."""
+    return path.suffix in SUFFIXES and not path.name.startswith(".")
+
+
 def fingerprint(path: Path) -> str:
     """A digest of all that would be read; of what cannot be read, that it cannot."""
     digest = hashlib.sha256()
     try:
-        files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES) if path.is_dir() else [path]
+        files = sorted(each for each in path.iterdir() if is_read(each)) if path.is_dir() else [path]
     except OSError as error:
         return repr(error)
     for file in files:

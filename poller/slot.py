@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from poller.ports import QueueReceiver, QueueSource
     from poller.visibility import Visibility
 
-LONGEST_POLL = 20
-"""Seconds of a long poll at the most, as SQS allows."""
+POLL_PART = 2 / 3
+"""A receive waits no longer than this part of the time for which it hides its messages: the rest is for the heartbeat."""
 
 IDLE_PAUSE = 1.0
-"""Seconds between receives that do not wait, where the queue was empty."""
+"""Seconds from one receive of an empty queue to the next, where the queue does not make us wait for so long."""
 
 HIDE_TRIES = 3
 """How often a queue is told to hand a message out again. If it does not hear, the message comes back by itself, later."""
@@ -39,6 +39,7 @@ class OpenQueue:
     Attributes:
         receive_wait: seconds of a long poll.
         fifo: the queue keeps the order of its groups.
+        polls: until when the receives that are open may wait, by slot; steady clock.
     """
 
     source: QueueSource
@@ -47,6 +48,7 @@ class OpenQueue:
     receive_wait: int
     fifo: bool
     work: Work
+    polls: dict[str, float] = field(default_factory=dict)
 
 
 async def run_slot(queue: OpenQueue, drain: Drain) -> bool:
@@ -72,14 +74,11 @@ class QueueLane:
 
     async def read(self, limit: int, wait: float | None) -> Slice:
         """See `Lane.read`. Comes back empty also when a long poll does, and when the queue could not be reached."""
-        work = self._queue.work
-        if wait == 0 or not await work.function.permits.free(work.function.name, self._drain, wait):
+        work, began = self._queue.work, self._queue.work.clock.monotonic()
+        if wait == 0 or not await work.function.permits.free(work.function.name, self._drain, wait) or self._drain.started:
             return Slice()
-        longest = self._queue.receive_wait if wait is None else min(self._queue.receive_wait, int(wait))
-        if wait is not None and longest == 0:  # less than a second is left, and a receive waits for whole seconds
-            await self._drain.sleep(wait)
-            return Slice()
-        return await self._receive(min(limit, ENTRIES), longest, wait)
+        left = float("inf") if wait is None else max(0.0, wait - (work.clock.monotonic() - began))
+        return await self._receive(min(limit, ENTRIES), left)
 
     async def settle(self, records: Sequence[Record]) -> None:
         """See `Lane.settle`: deleted a little later."""
@@ -88,16 +87,22 @@ class QueueLane:
 
     async def release(self, release: Release) -> None:
         """See `Lane.release`. A message of a FIFO queue takes the others of its group that are still in hand with it."""
-        self._forget(release.records)
         if self._queue.fifo:
-            groups = {record.group for record in release.records}
-            self._broken |= groups & {record.group for record in self._held.values()}
+            self._broken |= {record.group for record in release.records}
+        self._forget(release.records)
         if release.delay is None:
             self._queue.visibility.drop(release.records)
             return
         records = await self._queue.visibility.let_go(release.records)
         for start in range(0, len(records), ENTRIES):
-            await self._hide(records[start : start + ENTRIES], ceil(release.delay))
+            await self._hide(records[start : start + ENTRIES], max(ceil(release.delay), self._until_polls_end()))
+
+    def _until_polls_end(self) -> int:
+        """Seconds until a drain has no open receive left that might take again what is handed back, and spend its receives."""
+        polls = self._queue.polls
+        if not (self._drain.started and polls):
+            return 0
+        return int(max(polls.values()) - self._queue.work.clock.monotonic()) + 1
 
     def lost(self, attempt: Attempt) -> tuple[Record, ...]:
         """See `Lane.lost`: whose time is over; in a FIFO queue also what would now come before an earlier one of its group."""
@@ -118,24 +123,35 @@ class QueueLane:
         if not cancelled:
             self._queue.visibility.drop(self._held.values())
 
-    async def _receive(self, limit: int, seconds: int, wait: float | None) -> Slice:
+    async def _receive(self, limit: int, left: float) -> Slice:
+        """One receive. What it brings is ours from when it was asked for, so it may not wait for as long as that lasts."""
         work, visibility = self._queue.work, self._queue.visibility
+        longest = int(min(self._queue.receive_wait, left, visibility.seconds * POLL_PART))
         asked_at = work.clock.monotonic()
         try:
-            records = await self._receiver.receive(limit, seconds, visibility.seconds)
+            records = await self._poll(limit, longest)
         except Unavailable as error:
             self._failures += 1
             work.observe.poll_failed(error, seconds=work.clock.monotonic() - asked_at)
-            pause = transport_wait(self._failures, work.rng)
-            await self._drain.sleep(pause if wait is None else min(pause, wait))
+            await self._drain.sleep(min(transport_wait(self._failures, work.rng), left))
             return Slice()
         self._failures = 0
         visibility.hold(records, asked_at)
         self._held |= {record.receipt: record for record in records}
-        if not records and seconds == 0:
-            await self._drain.sleep(IDLE_PAUSE)
-        work.observe.polled(records, size=sum([len(r.payload) for r in records]), seconds=work.clock.monotonic() - asked_at)
+        took = work.clock.monotonic() - asked_at
+        work.observe.polled(records, size=sum([len(record.payload) for record in records]), seconds=took)
+        if not records:
+            await self._drain.sleep(min(IDLE_PAUSE - took, left))
         return Slice(records=records, more=len(records) == ENTRIES)
+
+    async def _poll(self, limit: int, longest: int) -> tuple[Record, ...]:
+        """One call. All slots know that it is open."""
+        place = self._queue.work.place
+        self._queue.polls[place] = self._queue.work.clock.monotonic() + longest
+        try:
+            return await self._receiver.receive(limit, longest, self._queue.visibility.seconds)
+        finally:
+            del self._queue.polls[place]
 
     async def _hide(self, records: Sequence[Record], seconds: int) -> None:
         """Tells the queue when it may hand them out again; gives up after some tries."""
@@ -156,5 +172,5 @@ class QueueLane:
     def _forget(self, records: Sequence[Record]) -> None:
         for record in records:
             self._held.pop(record.receipt, None)
-        if not self._held:
-            self._broken.clear()
+        if self._broken:
+            self._broken &= {record.group for record in self._held.values()}

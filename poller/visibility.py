@@ -35,6 +35,9 @@ ENTRIES = 10
 SIDE_BY_SIDE = 8
 """Calls that extend at the same time."""
 
+SLACK = 1 / 8
+"""A part of the time: that much the order of the line may be wrong, and that long a failed call is waited with at the most."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Hold:
@@ -50,6 +53,7 @@ class Visibility:
 
     Attributes:
         seconds: for which a receive, and each extension, hides a message.
+        leaving: receipts that are being deleted at this moment: that they are gone is no surprise then.
     """
 
     def __init__(self, source: QueueSource, seconds: int, observe: MappingObserver, clock: Clock, rng: Rng) -> None:
@@ -58,10 +62,12 @@ class Visibility:
         self._clock = clock
         self._rng = rng
         self._held: dict[str, _Hold] = {}
-        self._line: dict[str, _Hold] = {}  # of them those to be prolonged, in the order in which they end: all last equally long
+        self._line: dict[str, _Hold] = {}  # of them those to be prolonged, about in the order in which they end
+        self._latest = float("-inf")
         self._under_way: dict[str, Future[None]] = {}
-        self._arrival: Future[None] | None = None
+        self._news: Future[None] | None = None
         self.seconds = seconds
+        self.leaving: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -78,11 +84,10 @@ class Visibility:
 
     def hold(self, records: Iterable[Record], asked_at: float) -> None:
         """These are in hand now; they were asked for at `asked_at` (steady clock)."""
-        for record in records:
-            hold = _Hold(record=record, since=asked_at, until=asked_at + self.seconds)
-            self._held[record.receipt] = self._line[record.receipt] = hold
-        if self._line and self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        until = asked_at + self.seconds
+        holds = [_Hold(record=record, since=asked_at, until=until) for record in records]
+        self._held |= {hold.record.receipt: hold for hold in holds}
+        self._line_up(holds, until)
 
     def ours(self, record: Record) -> bool:
         """Whether nobody else can have it: it is held, and its time is not over."""
@@ -96,7 +101,11 @@ class Visibility:
             self._line.pop(record.receipt, None)
 
     async def let_go(self, records: Sequence[Record]) -> list[Record]:
-        """Drops them and returns those that were still held, once no extension that could hide them again is under way."""
+        """Drops them and returns those that are ours, once no extension that could hide them again is under way.
+
+        What was held for longer than it was ours is lost: somebody else may have it, and must not be disturbed.
+        """
+        self._lost([record for record in records if not self.ours(record)])
         held = [record for record in records if record.receipt in self._held]
         self.drop(held)
         for record in held:
@@ -109,21 +118,20 @@ class Visibility:
         failures = 0
         while True:
             await self._until_due()
-            failures = 0 if await self._extend(self._due()) else failures + 1
+            await self._extend(self._due())
+            failures = failures + 1 if self._left() <= 0 else 0
             if failures:
-                await asyncio.sleep(min(transport_wait(failures, self._rng), self.seconds / 8))
+                await asyncio.sleep(min(transport_wait(failures, self._rng), self.seconds * SLACK))
 
     async def _until_due(self) -> None:
-        while True:
-            now = self._clock.monotonic()
-            first = next(iter(self._line.values()), None)
-            if first is None:
-                self._arrival = asyncio.get_running_loop().create_future()
-                await self._arrival
-            elif (left := self._half(first) - now) > 0:
-                await asyncio.sleep(left)
-            else:
-                return
+        while (left := self._left()) > 0:
+            self._news = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._news], timeout=None if left == float("inf") else left)
+
+    def _left(self) -> float:
+        """Seconds until something is to be prolonged; without end while nothing is in hand."""
+        first = next(iter(self._line.values()), None)
+        return float("inf") if first is None else self._half(first) - self._clock.monotonic()
 
     def _half(self, hold: _Hold) -> float:
         return hold.until - self.seconds / 2
@@ -137,31 +145,49 @@ class Visibility:
         return [hold for hold in due if hold.until > now]
 
     def _lost(self, records: Sequence[Record]) -> None:
-        if records:
-            self.drop(records)
-            self._observe.visibility("lost", len(records))
+        """What is not in hand any more, like a message that was deleted in the meantime, is not lost."""
+        if lost := [record for record in records if record.receipt in self._held]:
+            self.drop(lost)
+            self._observe.visibility("lost", len(lost))
 
-    async def _extend(self, due: list[_Hold]) -> bool:
-        """Hides them for another while, some calls at a time. False where a call failed as a whole."""
-        chunks = deque(due[start : start + ENTRIES] for start in range(0, len(due), ENTRIES))
+    async def _extend(self, due: list[_Hold]) -> None:
+        """Hides them for another while, some calls at a time, until one fails as a whole."""
+        whole: list[_Hold] = []
+        ending: list[_Hold] = []  # those whose 12 hours end: each has a time of its own
+        for hold in due:
+            (whole if self._longer(hold) == self.seconds else ending).append(hold)
+        chunks = deque(whole[start : start + ENTRIES] for start in range(0, len(whole), ENTRIES))
+        chunks.extend([hold] for hold in ending)
         well = True
         while chunks and well:
             async with asyncio.TaskGroup() as together:
                 calls = [together.create_task(self._prolong(chunks.popleft())) for _ in range(min(SIDE_BY_SIDE, len(chunks)))]
             well = all(call.result() for call in calls)
-        return well
 
-    async def _prolong(self, holds: list[_Hold]) -> bool:
-        """One call. Its answer counts from when it was asked for; it may take no longer than the messages are ours."""
+    def _longer(self, hold: _Hold) -> int:
+        """Seconds for which it can be hidden from now on: of its 12 hours there may be less left than the rule."""
+        return int(min(self.seconds, hold.since + LONGEST - LAST_SECONDS - self._clock.monotonic()))
+
+    def _worth_it(self, due: list[_Hold], now: float) -> list[_Hold]:
+        """Those that are still in hand, and ours. At the end of its 12 hours a message leaves the line: that was all it gets."""
+        held = [hold for hold in due if self._held.get(hold.record.receipt) is hold and hold.until > now]
+        self._leave_line([hold for hold in held if now + self._longer(hold) <= hold.until])
+        return [hold for hold in held if hold.record.receipt in self._line]
+
+    async def _prolong(self, due: list[_Hold]) -> bool:
+        """One call. Its answer counts from when it was asked for; it may take no longer than the messages are ours.
+
+        False where it failed as a whole.
+        """
         asked_at = self._clock.monotonic()
-        seconds = int(min(self.seconds, holds[0].since + LONGEST - LAST_SECONDS - asked_at))
-        if asked_at + seconds <= holds[0].until:  # the 12 hours are over: what they have is all they get
-            self._leave_line(holds)
+        holds = self._worth_it(due, asked_at)
+        if not holds:
             return True
+        seconds = min(self._longer(hold) for hold in holds)
         done = asyncio.get_running_loop().create_future()
         self._under_way |= dict.fromkeys([hold.record.receipt for hold in holds], done)
         try:
-            async with asyncio.timeout(self.seconds / 4):
+            async with asyncio.timeout(min(self.seconds / 4, min(hold.until for hold in holds) - asked_at)):
                 failed = {each.index: each for each in await self._source.hide([hold.record for hold in holds], seconds)}
         except (Unavailable, MappingError, TimeoutError):
             self._observe.visibility("error", len(holds))
@@ -171,17 +197,30 @@ class Visibility:
             for hold in holds:
                 self._under_way.pop(hold.record.receipt, None)
         self._prolonged([hold for index, hold in enumerate(holds) if index not in failed], asked_at + seconds)
-        self._lost([hold.record for index, hold in enumerate(holds) if index in failed and failed[index].gone])
-        return all(each.gone for each in failed.values())
+        gone = [hold for index, hold in enumerate(holds) if index in failed and failed[index].gone]
+        self._leave_line(gone)
+        self._lost([hold.record for hold in gone if hold.record.receipt not in self.leaving])
+        return True
 
     def _prolonged(self, holds: list[_Hold], until: float) -> None:
         """Those still in hand go to the end of the line."""
         self._leave_line(holds)
         for hold in holds:
             hold.until = until
-            if hold.record.receipt in self._held and until < hold.since + LONGEST - LAST_SECONDS - 1:
-                self._line[hold.record.receipt] = hold
+        held = [hold for hold in holds if hold.record.receipt in self._held]
+        self._line_up([hold for hold in held if until < hold.since + LONGEST - LAST_SECONDS - 1], until)
         self._observe.visibility("ok", len(holds))
+
+    def _line_up(self, holds: list[_Hold], until: float) -> None:
+        """At the end of the line, where most belong. What came of a long poll was asked for long ago, and ends before others."""
+        news = not self._line
+        self._line |= {hold.record.receipt: hold for hold in holds}
+        if until < self._latest - self.seconds * SLACK:
+            self._line = dict(sorted(self._line.items(), key=lambda item: item[1].until))
+            news = True
+        self._latest = max(self._latest, until)
+        if news and self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
     def _leave_line(self, holds: list[_Hold]) -> None:
         for hold in holds:

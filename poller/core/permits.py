@@ -41,11 +41,11 @@ class PermitLedger:
 
     def in_use(self, function: str) -> int:
         """Permits of this function that are held now."""
-        return self._in_use[function]
+        return self._in_use.get(function, 0)
 
     def free(self, function: str) -> bool:
         """Whether one more invocation of this function could start now."""
-        return len(self._held) < self._total and self._in_use[function] < self._limits.get(function, 0)
+        return len(self._held) < self._total and self._in_use.get(function, 0) < self._limits.get(function, 0)
 
     def ask(self, ticket: Ticket) -> bool:
         """True: the ticket holds a permit now. False: it waits, until `give_back` names it."""
