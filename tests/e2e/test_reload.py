@@ -187,6 +187,24 @@ async def test_a_storm_of_signals_is_a_few_reloads(scene: Scene) -> None:
     assert await daemon.stopped() == 0
 
 
+async def test_a_mapping_that_gets_another_name_and_keeps_its_uuid_waits_for_its_former_self(scene: Scene) -> None:
+    stream, uuid = await scene.stream(), "6b2f0a9e-3c51-4d0c-9c3e-2f1f4f6d1a77"
+    daemon = await scene.running(scene.mapping(stream, uuid=uuid))
+    await scene.put(stream, "held", do="hold")
+    await scene.ledger.has("held", daemon=daemon)
+    scene.configure(scene.mapping(stream, uuid=uuid, name="renamed"))
+    daemon.signal(signal.SIGHUP)
+    await daemon.logged("state", mapping="orders", state="Deleting")
+    await scene.put(stream, "behind")
+
+    scene.gate.touch()
+    await daemon.logged("reloaded")
+    await scene.ledger.has("behind", daemon=daemon)
+
+    assert await daemon.stopped() == 0
+    assert scene.ledger.ids == ["held", "behind"], "nothing is delivered twice"
+
+
 async def test_a_drain_comes_through_while_a_reload_waits_for_a_mapping(scene: Scene) -> None:
     stream = await scene.stream()
     daemon = await scene.running(scene.mapping(stream), drain_timeout=3)
