@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poller import __version__
-from poller.cli import run, validate
-from poller.cli.exits import EX_CONFIG, EX_USAGE
+from poller.cli import check, completion, demo, event, import_, invoke, policy, run, validate
+from poller.cli.exits import EX_CONFIG, EX_USAGE, SIGNALLED
 from poller.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,9 +29,14 @@ examples:
   poller validate config/poller.yaml        every mistake at once, with line and column
   poller run -c config/poller.yaml          run it in the foreground; SIGTERM or Ctrl-C drains
   poller run -c /etc/poller/                all *.yaml files of a folder, merged
+  poller demo                               see it at work, with nothing to set up
+  poller check config/poller.yaml           do streams, queues, store and handlers answer?
+  poller event sqs | poller invoke mails -c config/queue.yaml --payload -
+  poller import template.yaml -o poller.yaml
 
 exit codes:
    0  done; after SIGTERM: drained
+   1  something failed: what, the command's own help says
    2  the command line is wrong
   78  the configuration is wrong (EX_CONFIG)
 
@@ -39,7 +47,7 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Wrong usage and --help leave by `SystemExit`, as argparse does it."""
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = _parsed(parser, argv)
     command = getattr(arguments, "command", None)
     if command is None:
         parser.print_help(sys.stderr)
@@ -49,6 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(_explained(error), file=sys.stderr)
         return EX_CONFIG
+    except KeyboardInterrupt:
+        return SIGNALLED + signal.SIGINT
+    except BrokenPipeError:  # nobody reads on, as after `| head`: the interpreter's last flush must not fail as well
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SIGNALLED + signal.SIGPIPE
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments. A command's optional last one (`late`) may stand behind options: argparse cannot do that by itself."""
+    arguments, rest = parser.parse_known_args(argv)
+    late = getattr(arguments, "late", None)
+    if late and len(rest) == 1 and getattr(arguments, late) is None and not rest[0].startswith("-"):
+        setattr(arguments, late, Path(rest[0]))
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def _explained(error: ConfigError) -> str:
@@ -69,6 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"poller {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    run.add_to(commands)
-    validate.add_to(commands)
+    for each in (run, validate, check, invoke, event, policy, import_, demo, completion):
+        each.add_to(commands)
     return parser

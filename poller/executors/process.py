@@ -93,6 +93,16 @@ class ProcessExecutor:
             self._idle.append(child)
         return _answer(reply, init)
 
+    async def warm(self) -> Answer | None:
+        """Starts a worker before anybody asks for one. None: it is ready and kept; else what an invocation would be answered."""
+        begun = self._clock.monotonic()
+        child = await self._start("")
+        if not isinstance(child, Child):
+            return child
+        self._events.initialised(self._clock.monotonic() - begun)
+        self._idle.append(child)
+        return None
+
     def _take_idle(self) -> Child | None:
         while self._idle:
             child = self._idle.pop()

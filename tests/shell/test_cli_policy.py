@@ -1,0 +1,157 @@
+"""The policy is least, and stays so: what the Apis can call is read from their code, what adapters ask of them from theirs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore import xform_name
+
+from poller import iam
+from poller.apis import kinesis, sqs
+from poller.cli import main
+from poller.destinations import sqs as destination
+from poller.sources import kinesis as kinesis_source
+from poller.sources import sqs as queue_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    import pytest
+
+CLIENTS = {"_client", "_polls"}
+STREAM, QUEUE, FAILED = (
+    "arn:aws:kinesis:eu-west-1:111122223333:stream/orders",
+    "arn:aws:sqs:eu-west-1:111122223333:mails",
+    "arn:aws:sqs:eu-west-1:111122223333:failed",
+)
+
+
+def operations(service: str) -> dict[str, str]:
+    """The service's operations by the name of the client's method."""
+    names = botocore.session.get_session().get_service_model(service).operation_names
+    return {xform_name(name): name for name in names}
+
+
+def called(module: ModuleType, name: str, service: str) -> dict[str, set[str]]:
+    """By method of the Api: the operations that it, or what it calls on itself, can ask the client for."""
+    [found] = [
+        node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    methods = {node.name: node for node in found.body if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)}
+    known = operations(service)
+
+    def reached(method: str, seen: frozenset[str] = frozenset()) -> set[str]:
+        asked: set[str] = set()
+        for node in ast.walk(methods[method]):
+            match node:
+                case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr=client), attr=call) if client in CLIENTS:
+                    asked.add(known[call])
+                case ast.Attribute(value=ast.Name(id="self"), attr=other) if other in methods.keys() - seen - {method}:
+                    asked |= reached(other, seen | {method})
+        return asked
+
+    return {name: reached(name) for name in methods if not name.startswith("_")}
+
+
+def asked_by(module: ModuleType, api: dict[str, set[str]]) -> set[str]:
+    """The operations behind what an adapter asks of its Api."""
+    used = {node.attr for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Attribute)}
+    return {operation for method in used & api.keys() for operation in api[method]}
+
+
+def test_the_reading_of_code_finds_what_is_known_to_be_there() -> None:
+    assert called(sqs, "BotoSqsApi", "sqs")["send_message"] == {"SendMessage", "GetQueueUrl"}
+    assert called(kinesis, "BotoKinesisApi", "kinesis")["get_records"] == {"GetRecords"}
+
+
+def test_every_call_that_an_api_can_make_has_its_action_and_no_other_has() -> None:
+    apis = (called(kinesis, "BotoKinesisApi", "kinesis"), called(sqs, "BotoSqsApi", "sqs"))
+    assert {operation for api in apis for method in api.values() for operation in method} == iam.ACTIONS.keys()
+
+
+def test_each_use_is_allowed_what_its_adapter_asks_and_nothing_else() -> None:
+    queues = called(sqs, "BotoSqsApi", "sqs")
+    assert asked_by(kinesis_source, called(kinesis, "BotoKinesisApi", "kinesis")) == set(iam.STREAM)
+    assert asked_by(queue_source, queues) == set(iam.QUEUE)
+    assert asked_by(destination, queues) == set(iam.DESTINATION)
+
+
+def test_actions_are_those_of_the_service_and_batches_go_by_the_single_ones() -> None:
+    for operation, action in iam.ACTIONS.items():
+        service, _, name = action.partition(":")
+        assert operation in operations(service).values()
+        assert name == operation.removesuffix("Batch")
+
+
+def config(folder: Path, *mappings: dict[str, Any]) -> str:
+    path = folder / "poller.yaml"
+    functions = {"f": {"executor": "process", "runtime": "python", "handler": "app.handler"}}
+    path.write_text(json.dumps({"functions": functions, "event_source_mappings": mappings}))
+    return str(path)
+
+
+def stream(**change: object) -> dict[str, Any]:
+    return {"name": "s", "event_source_arn": STREAM, "function_name": "f", "starting_position": "LATEST"} | change
+
+
+def queue(**change: object) -> dict[str, Any]:
+    return {"name": "q", "event_source_arn": QUEUE, "function_name": "f"} | change
+
+
+def to(arn: str) -> dict[str, Any]:
+    return {"destination_config": {"on_failure": {"destination": arn}}}
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, list[str]], str]:
+    """Resources by statement, and what was said beside it."""
+    assert main(["policy", *arguments]) == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert answer["Version"] == "2012-10-17"
+    assert all(each["Effect"] == "Allow" and each["Action"] for each in answer["Statement"])
+    return {each["Sid"]: each["Resource"] for each in answer["Statement"]}, err
+
+
+def test_each_resource_stands_where_it_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disabled = stream(**to(FAILED), enabled=False)
+    both = queue(name="f", event_source_arn=FAILED)
+    assert document(capsys, config(tmp_path, disabled, queue(), both)) == (
+        {"ReadStreams": [STREAM], "PollQueues": [FAILED, QUEUE], "ReportFailures": [FAILED]},
+        "",
+    )
+
+
+def test_only_what_is_there_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert document(capsys, config(tmp_path, queue())) == ({"PollQueues": [QUEUE]}, "")
+    nothing, note = document(capsys, config(tmp_path))
+    assert nothing == {}
+    assert "no mappings" in note
+
+
+def test_profiles_can_be_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config(tmp_path, stream(profile="audit", **to(FAILED)), queue())
+    everything, note = document(capsys, path)
+    assert set(everything) == {"ReadStreams", "PollQueues", "ReportFailures"}
+    assert "--profile NAME" in note
+    assert document(capsys, path, "--profile", "audit") == ({"ReadStreams": [STREAM], "ReportFailures": [FAILED]}, "")
+    assert main(["policy", path, "--profile", "other"]) == 2
+    assert "profiles in use: audit" in capsys.readouterr().err
+
+
+def test_one_that_is_too_long_to_be_managed_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = [queue(name=f"q{number}", event_source_arn=f"{QUEUE}-{number:050}") for number in range(100)]
+    resources, note = document(capsys, config(tmp_path, *many))
+    assert len(resources["PollQueues"]) == 100
+    assert "6,144" in note
+
+
+def test_a_wrong_configuration_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["policy", config(tmp_path, queue(bach_size=3))]) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "bach_size" in err
