@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -16,12 +15,13 @@ from poller.cli import main
 from poller.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poller.config import Config
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "config" / "poller.yaml"
 DATA = ROOT / "tests" / "data" / "config"
-HEAVY = ("aiobotocore", "botocore", "redis", "aiohttp")
 
 
 class Daemon(ModuleType):
@@ -32,7 +32,13 @@ class Daemon(ModuleType):
         self.configs: list[Config] = []
         self._ending = ending
 
-    def run(self, config: Config) -> int:
+    @staticmethod
+    def ConfigFile(*, path: Path, read: Callable[[], Config]) -> tuple[Path, Callable[[], Config]]:  # noqa: N802  a class there
+        return path, read
+
+    def run(self, config: Config, file: tuple[Path, Callable[[], Config]]) -> int:
+        assert file[0].is_absolute()
+        assert file[1]() == config, "read again, it is the same"
         self.configs.append(config)
         if isinstance(self._ending, Exception):
             raise self._ending
@@ -103,6 +109,18 @@ def test_options_for_the_log_go_before_the_file(monkeypatch: pytest.MonkeyPatch)
     assert [(each.log.level, each.log.format) for each in daemon.configs] == [("debug", "console"), ("info", "json")]
 
 
+def test_a_reload_reads_the_same_file_with_the_same_options_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = with_daemon(monkeypatch)
+    monkeypatch.chdir(ROOT)
+    assert main(["run", "--config", "config/inline.yaml", "--log-level", "debug"]) == 0
+    monkeypatch.chdir("/")
+    ([file], [config]) = daemon.files, daemon.configs
+    assert file.path == ROOT / "config" / "inline.yaml"
+    monkeypatch.chdir(ROOT)
+    assert file.read() == config
+    assert file.read().log.level == "debug"
+
+
 def test_run_starts_nothing_with_a_wrong_configuration(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,17 +160,6 @@ def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     assert "usage: poller" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["validate"]], ids=["poller", "run", "validate"])
-def test_help_teaches_by_examples_and_names_the_exit_codes(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([*command, "--help"])
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert re.search(r"examples:\n  poller ", shown)
-    assert re.search(r"exit codes:\n +0 ", shown)
-    assert " 78 " in shown
-
-
 def test_the_package_runs_as_a_module_and_tells_its_version() -> None:
     ended = python("-m", "poller", "--version")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"poller {__version__}\n", "")
@@ -162,23 +169,6 @@ def test_the_exit_code_is_the_processs() -> None:
     ended = python("-m", "poller", "validate", "tests/data/config/mistakes.yaml")
     assert ended.returncode == 78
     assert ended.stderr.startswith("tests/data/config/mistakes.yaml:2:15: error: ")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["validate", str(SAMPLE)]], ids=" ".join)
-def test_help_and_validate_never_wait_for_what_they_do_not_need(arguments: list[str]) -> None:
-    program = (
-        "import json, sys\n"
-        "from poller.cli import main\n"
-        "try:\n"
-        "    main(sys.argv[1:])\n"
-        "except SystemExit:\n"
-        "    pass\n"
-        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
-    )
-    modules = set(json.loads(python("-c", program, *arguments).stderr.splitlines()[-1]))
-    assert modules.isdisjoint(HEAVY)
-    assert "poller.cli" in modules
-    assert ("pydantic" in modules) == (arguments[0] == "validate")
 
 
 def test_a_name_that_is_not_utf_8_is_shown_with_its_bytes_escaped(tmp_path: Path) -> None:
