@@ -114,8 +114,8 @@ class FifoPolicy:
 
     Attributes:
         each: the rules for each message.
-        guard: after a failed message the later ones of its group go back with it, also those that the function does not report.
-            Without it they are deleted, as Lambda does it, and the group's order is lost.
+        guard: after a failed message the later ones of its group go back, also those that the function does not report: it may
+            have stopped there. Without it they are deleted, as Lambda does it, and the group's order is lost.
     """
 
     each: QueuePolicy = field(default_factory=QueuePolicy)
@@ -133,15 +133,18 @@ class FifoPolicy:
         settle: list[Record] = []
         discard: list[Discard] = []
         back: dict[str, list[Record]] = {}
+        stopped: set[str] = set()
         for record in attempt.records:
-            if record.group in back and (self.guard or record.id in failed):
-                back[record.group].append(record)
+            if record.group in stopped and (self.guard or record.id in failed):
+                back.setdefault(record.group, []).append(record)
             elif record.id not in failed:
                 settle.append(record)
-            elif self.each.spent(record):
-                discard.append(_exhausted(record, attempt, record.receives, outcome))
             else:
-                back[record.group] = [record]
+                stopped.add(record.group)
+                if self.each.spent(record):
+                    discard.append(_exhausted(record, attempt, record.receives, outcome))
+                else:
+                    back[record.group] = [record]
         return Decision(settle=tuple(settle), discard=tuple(discard), release=self._releases(back.values()))
 
     def _releases(self, groups: Iterable[list[Record]]) -> tuple[Release, ...]:

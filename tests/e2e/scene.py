@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.aws import redriving, until
 from support.daemon import PATIENCE, Daemon, gone
 from support.servers import free_port
 
@@ -57,6 +58,13 @@ class Ledger:
         for entry in self.entries:
             calls.setdefault(entry["call"], []).append(entry["id"])
         return list(calls.values())
+
+    def spans(self, wanted: Callable[[Fields], bool] = lambda _: True) -> list[tuple[float, float]]:
+        """Of each invocation with lines that are wanted: when it began, and when it wrote the last of them. In order."""
+        calls: dict[str, list[Fields]] = {}
+        for entry in filter(wanted, self.entries):
+            calls.setdefault(entry["call"], []).append(entry)
+        return sorted((entries[0]["began"], entries[-1]["at"]) for entries in calls.values())
 
     @property
     def workers(self) -> set[int]:
@@ -106,9 +114,14 @@ class Scene:
         """A new stream's ARN."""
         return await self.streams.create(self.name + suffix, shards)
 
-    async def queue(self, suffix: str = "") -> str:
-        """A new queue's ARN."""
-        return await self.queues.create(self.name + suffix)
+    async def queue(self, suffix: str = "", **attributes: str) -> str:
+        """A new queue's ARN. With a suffix that ends with `.fifo` it is a FIFO queue."""
+        return await self.queues.create(self.name + suffix, attributes)
+
+    async def redriven(self, after: int, suffix: str = "", **attributes: str) -> tuple[str, str]:
+        """A new queue that gives a message up after so many receives, and the queue that such messages go to."""
+        dead_letters = await self.queue(f"-dead{suffix}")
+        return await self.queue(suffix, **attributes, **redriving(dead_letters, after)), dead_letters
 
     def function(self, change: Change | None = None, *, ledger: str = "ledger", **environment: str) -> Fields:
         """The ledger's handler in worker processes."""
@@ -131,6 +144,16 @@ class Scene:
             "function_name": "orders",
             "starting_position": "TRIM_HORIZON",
             "function_response_types": ["ReportBatchItemFailures"],
+        } | change
+
+    def queue_mapping(self, queue: str, **change: object) -> Fields:
+        """A mapping named `orders` with the function of that name. Its polls are short, and so are drains."""
+        return {
+            "name": "orders",
+            "event_source_arn": queue,
+            "function_name": "orders",
+            "function_response_types": ["ReportBatchItemFailures"],
+            "receive_wait": 1,
         } | change
 
     def configure(self, *mappings: Fields, functions: Fields | None = None, **change: object) -> Path:
@@ -159,9 +182,24 @@ class Scene:
             await daemon.enabled(mapping["name"])
         return daemon
 
+    async def killed(self, config: Path, delivered: int, patience: float = PATIENCE) -> None:
+        """Runs a daemon until so many have been delivered, then kills it: its workers die with it, by the kernel's hand."""
+        daemon = self.start(config)
+        await self.ledger.until(lambda ids: len(set(ids)) >= delivered, daemon, patience)
+        daemon.kill()
+        await gone(self.ledger.workers)
+
     async def put(self, stream: str, *ids: object, key: str = "key", **data: object) -> list[tuple[str, str]]:
         """Puts a record for each id; returns their shards and sequence numbers."""
         return await self.streams.put_many(stream, [(key, json.dumps({"id": each, **data}).encode()) for each in ids])
+
+    async def send(self, queue: str, *ids: object, **data: object) -> None:
+        """Sends a message for each id."""
+        await self.queues.send_many(queue, [json.dumps({"id": each, **data}) for each in ids])
+
+    async def emptied(self, queue: str, patience: float = PATIENCE) -> None:
+        """Waits until nothing is left in the queue, in hand or not."""
+        await until(lambda depth: depth == 0, lambda: self.queues.depth(queue), patience)
 
     async def close(self) -> None:
         """Ends all daemons. Fails where one of them crashed in a part, or left a worker behind."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e.scene import keys_of_shards
-from support.daemon import gone
+from support.valkey import DURABLE, Valkey, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +51,21 @@ async def test_three_kills_among_five_thousand_records_lose_none_and_keep_every_
     await _killed(either_scene, records=5_000, kills=3)
 
 
-async def _killed(scene: Scene, records: int, kills: int) -> None:
+@pytest.mark.slow
+@pytest.mark.rule("stream.delivery.at-least-once")
+async def test_three_kills_on_a_redis_store_lose_none_and_keep_every_keys_order(scene: Scene, tmp_path: Path) -> None:
+    with running(Valkey(folder=tmp_path / "valkey", settings=DURABLE)) as server:
+        await _killed(scene, records=5_000, kills=3, store=server.url)
+
+
+async def _killed(scene: Scene, records: int, kills: int, store: str = "sqlite:///poller.db") -> None:
     seed = random.SystemRandom().getrandbits(32)
     rng = random.Random(seed)
     stream = await scene.stream(shards=SHARDS)
     config = scene.configure(
         scene.mapping(stream, batch_size=BATCH),
         functions={"orders": scene.function(WORK=str(WORK))},
-        store={"url": "sqlite:///poller.db", "lease_duration": 1},
+        store={"url": store, "lease_duration": 1},
     )
     keys = [key for keys in keys_of_shards(SHARDS, KEYS_OF_A_SHARD) for key in keys]
     orders = [(rng.choice(keys), number) for number in range(records)]
@@ -66,7 +73,7 @@ async def _killed(scene: Scene, records: int, kills: int) -> None:
         together.create_task(_put(scene, stream, orders))
         for kill in range(kills):
             part = records / (kills + 1)
-            await _run_until(scene, config, rng.randrange(int(part * (kill + 0.5)), int(part * (kill + 1.5))))
+            await scene.killed(config, rng.randrange(int(part * (kill + 0.5)), int(part * (kill + 1.5))), LINES)
     last = scene.start(config)
     await scene.ledger.until(lambda ids: len(set(ids)) == records, last, patience=LINES)
     assert await last.stopped() == 0
@@ -84,14 +91,6 @@ async def _put(scene: Scene, stream: str, orders: Sequence[tuple[str, int]]) -> 
     for start in range(0, len(orders), PUT):
         some = orders[start : start + PUT]
         await scene.streams.put_many(stream, [(key, b'{"id": %d}' % number) for key, number in some])
-
-
-async def _run_until(scene: Scene, config: Path, delivered: int) -> None:
-    """Runs a daemon until so many records have been delivered, then kills it: its workers die with it, by the kernel's hand."""
-    daemon = scene.start(config)
-    await scene.ledger.until(lambda ids: len(set(ids)) >= delivered, daemon, patience=LINES)
-    daemon.kill()
-    await gone(scene.ledger.workers)
 
 
 def _check_order(orders: Sequence[tuple[str, int]], entries: Sequence[dict[str, Any]]) -> None:

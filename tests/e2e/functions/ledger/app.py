@@ -1,9 +1,13 @@
-"""A handler that keeps a ledger, and does with each record what the record's data says.
+"""A handler that keeps a ledger, and does with each record or message what its data says.
 
 One line a record, appended with O_APPEND: what a line says outlives every process. A line comes before what the data asks for,
-and after the work that each record takes: a record whose work was cut off has no line.
+and after the work that each record takes: a record whose work was cut off has no line. `told` in the line is what was asked for;
+empty: the record succeeds.
 
-`LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for, `WORK` the seconds that a record takes.
+`LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for (`"gate"`: another one beside it), `WORK` the
+seconds that a record takes. With `"times": n` a message does what it says in its first `n` deliveries only.
+
+As AWS asks of handlers for FIFO queues, a group stops at its first failure; the later messages of the group are not named.
 """
 
 from __future__ import annotations
@@ -24,15 +28,30 @@ WORK = float(os.environ.get("WORK", "0"))
 calls = itertools.count(1)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The answer reports the records whose data says so."""
-    call = f"{os.getpid()}.{next(calls)}"
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """The answer reports the records whose data says so, or is what the data of one says."""
+    call = {"call": f"{os.getpid()}.{next(calls)}", "request_id": context.aws_request_id, "began": time.time()}
+    orders, stopped = [], set()
     for record in event["Records"]:
-        order = json.loads(base64.b64decode(record["kinesis"]["data"]))
+        group = record.get("attributes", {}).get("MessageGroupId")
+        if group in stopped:
+            continue
+        order = read(record)
         time.sleep(WORK)
-        write(record, {**order, "call": call, "request_id": context.aws_request_id})
-    reported = [record for record in event["Records"] if done(record) == "report"]
-    return {"batchItemFailures": [{"itemIdentifier": record["kinesis"]["sequenceNumber"]} for record in reported]}
+        write(record, order | call)
+        orders.append((record, order))
+        if group is not None and order["told"] == "report":
+            stopped.add(group)
+    reported = [{"itemIdentifier": name(record)} for record, order in orders if done(order) == "report"]
+    return next((order["answer"] for _, order in orders if "answer" in order), {"batchItemFailures": reported})
+
+
+def read(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record or message asks for. A text that is no JSON object is an id."""
+    data = base64.b64decode(record["kinesis"]["data"]).decode() if "kinesis" in record else record["body"]
+    order: dict[str, Any] = json.loads(data) if data.startswith("{") else {"id": data}
+    receives = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+    return order | {"told": order.get("do", "") if receives <= order.get("times", receives) else ""}
 
 
 def write(record: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -41,15 +60,19 @@ def write(record: dict[str, Any], entry: dict[str, Any]) -> None:
     os.write(LEDGER, json.dumps(entry).encode() + b"\n")
 
 
-def done(record: dict[str, Any]) -> str:
+def name(record: dict[str, Any]) -> str:
+    """What a report calls it."""
+    return str(record["kinesis"]["sequenceNumber"] if "kinesis" in record else record["messageId"])
+
+
+def done(order: dict[str, Any]) -> str:
     """Does what the data says, and returns what that was."""
-    order = json.loads(base64.b64decode(record["kinesis"]["data"]))
-    match order.get("do", ""):
+    match order["told"]:
         case "raise":
             raise ValueError(f"no such order: {order['id']}")
         case "hang":
             threading.Event().wait()
         case "hold":
-            while not GATE.exists():
+            while not GATE.with_name(order.get("gate", GATE.name)).exists():
                 time.sleep(0.005)
-    return str(order.get("do", ""))
+    return str(order["told"])

@@ -1,0 +1,74 @@
+"""What a destination gets of a message that was given up: as its sender wrote it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.stage import MAPPING
+
+from poller.core.model import Attempt, Discard, Record
+from poller.core.report import MessageReport, message_report
+from poller.services import SqsAttribute, SqsMessage
+from poller.sources.sqs import SqsShape, to_record
+
+rule = pytest.mark.rule
+
+SHAPE = SqsShape(queue_arn="arn:aws:sqs:eu-west-1:123456789012:mails", region="eu-west-1")
+
+
+def received(body: str, attributes: dict[str, SqsAttribute] | None = None) -> Record:
+    raw = SqsMessage(MessageId="m1", ReceiptHandle="r1", Body=body, MD5OfBody="5")
+    raw["Attributes"] = {"ApproximateReceiveCount": "3", "SentTimestamp": "1700000000000"}
+    if attributes:
+        raw["MessageAttributes"] = attributes
+        raw["MD5OfMessageAttributes"] = "6"
+    return to_record(raw, SHAPE, 0.0)
+
+
+def report(*records: Record) -> MessageReport:
+    discard = Discard(records=records, reason="RetryAttemptsExhausted", attempt=Attempt(records=records), invoke_count=3)
+    return message_report(MAPPING, discard, 12.5)
+
+
+ATTRIBUTES: dict[str, SqsAttribute] = {
+    "Author": {"DataType": "String", "StringValue": "Jürgen"},
+    "Weeks.On": {"DataType": "Number", "StringValue": "6.50"},
+    "Blob": {"DataType": "Binary", "BinaryValue": "AAEC/w=="},
+    "Kind": {"DataType": "String.Whatever", "StringValue": ""},
+}
+
+
+@rule("queue.redrive.unchanged")
+def test_body_and_attributes_are_as_they_were_sent() -> None:
+    record = received('{"a": 1.50,  "b": "\u2028ü"}', ATTRIBUTES)
+    assert report(record) == MessageReport(
+        mapping=MAPPING, at=12.5, body='{"a": 1.50,  "b": "\u2028ü"}', attributes=dict[str, Any](ATTRIBUTES), records=(record,)
+    )
+
+
+@rule("queue.redrive.unchanged")
+def test_a_message_without_attributes_gets_none() -> None:
+    assert report(received("hello")).attributes == {}
+
+
+def test_it_is_a_report_of_exactly_one_message() -> None:
+    with pytest.raises(ValueError, match="too many values"):
+        report(received("a"), received("b"))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+attributes = st.dictionaries(
+    st.text("abcXYZ_-.0", min_size=1, max_size=8),
+    st.builds(SqsAttribute, DataType=st.sampled_from(["String", "Number", "String.x", "Number.int"]), StringValue=texts)
+    | st.builds(SqsAttribute, DataType=st.sampled_from(["Binary", "Binary.png"]), BinaryValue=st.just("AAEC/w==")),
+)
+
+
+@rule("queue.redrive.unchanged")
+@given(texts, attributes)
+def test_whatever_was_sent_comes_out_unchanged(body: str, attributes: dict[str, SqsAttribute]) -> None:
+    made = report(received(body, attributes))
+    assert (made.body, made.attributes) == (body, attributes)
