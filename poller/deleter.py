@@ -45,6 +45,7 @@ class Deleter:
         self._more = asyncio.Condition()
         self._changed = asyncio.Event()
         self._failures = 0
+        self._gone = 0
 
     @property
     def pending(self) -> list[Record]:
@@ -95,7 +96,7 @@ class Deleter:
             return self._unanswered(records, error)
         finally:
             self._visibility.leaving -= {record.receipt for record in records}
-        self._failures = 0
+        self._failures = self._gone = 0
         done = [record for index, record in enumerate(records) if index not in failed]
         again = [record for index, record in enumerate(records) if index in failed and self._worth_it(record, failed[index])]
         self._observe.deleted(len(done))
@@ -107,7 +108,8 @@ class Deleter:
         """What is to be tried again. A queue that is gone, and stays gone, has nothing left to delete."""
         self._observe.undeleted(error)
         self._failures += 1
-        if not isinstance(error, SourceGone) or self._failures < ALONE:
+        self._gone = self._gone + 1 if isinstance(error, SourceGone) else 0
+        if self._gone < ALONE:
             return records
         self._given_up(records)
         return []

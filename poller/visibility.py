@@ -170,9 +170,9 @@ class Visibility:
 
     def _worth_it(self, due: list[_Hold], now: float) -> list[_Hold]:
         """Those that are still in hand, and ours. At the end of its 12 hours a message leaves the line: that was all it gets."""
-        held = [hold for hold in due if self._held.get(hold.record.receipt) is hold and hold.until > now]
-        self._leave_line([hold for hold in held if now + self._longer(hold) <= hold.until])
-        return [hold for hold in held if hold.record.receipt in self._line]
+        ours = [hold for hold in due if hold.until > now]
+        self._leave_line([hold for hold in ours if now + self._longer(hold) <= hold.until])
+        return [hold for hold in ours if self._line.get(hold.record.receipt) is hold]
 
     async def _prolong(self, due: list[_Hold]) -> bool:
         """One call. Its answer counts from when it was asked for; it may take no longer than the messages are ours.

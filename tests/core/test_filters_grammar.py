@@ -33,6 +33,7 @@ WRONG_SHAPES = {
 }
 
 
+@pytest.mark.rule("filter.refused")
 @pytest.mark.parametrize(("pattern", "said"), WRONG_SHAPES.items(), ids=WRONG_SHAPES)
 def test_a_pattern_of_a_wrong_shape_is_refused(pattern: str, said: tuple[str, str]) -> None:
     with pytest.raises(InvalidPattern) as refused:
@@ -93,6 +94,7 @@ WRONG_OPERANDS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.rule("filter.refused")
 @pytest.mark.parametrize(("expression", "where", "problem"), WRONG_OPERANDS, ids=[repr(case[0]) for case in WRONG_OPERANDS])
 def test_an_operand_of_the_wrong_kind_is_refused(expression: dict[str, Any], where: str, problem: str) -> None:
     with pytest.raises(InvalidPattern) as refused:
@@ -131,6 +133,7 @@ def test_an_object_that_json_cannot_say_is_refused(pattern: dict[str, Any]) -> N
         compile_pattern(pattern)
 
 
+@pytest.mark.rule("filter.refused")
 def test_the_message_of_a_filter_says_which_pattern_and_where() -> None:
     with pytest.raises(InvalidPattern) as refused:
         compile_filter([{"body": ["x"]}, '{"body": {"a": [{"prefix": 1}]}}'], SQS)
@@ -138,6 +141,7 @@ def test_the_message_of_a_filter_says_which_pattern_and_where() -> None:
     assert str(refused.value) == "pattern 2, at body.a[0].prefix: prefix match pattern must be a string, not 1"
 
 
+@pytest.mark.rule("filter.kinesis.data-must-be-json")
 @pytest.mark.parametrize("pattern", [{"data": ["text"]}, {"$or": [{"partitionKey": ["1"]}, {"data": [{"exists": True}]}]}])
 def test_the_data_of_kinesis_cannot_be_matched_as_text(pattern: dict[str, Any]) -> None:
     with pytest.raises(InvalidPattern, match="pattern 1, at data: the data of Kinesis must be JSON"):

@@ -61,6 +61,8 @@ OPERATORS: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
 }
 
 
+@pytest.mark.rule("filter.operators")
+@pytest.mark.rule("filter.exists-is-for-leaves")
 @pytest.mark.parametrize(("array", "wanted", "unwanted"), OPERATORS.values(), ids=OPERATORS)
 def test_an_operator_wants_these_values_and_not_those(array: list[Any], wanted: list[Any], unwanted: list[Any]) -> None:
     compiled = compile_pattern({"a": array})
@@ -68,6 +70,7 @@ def test_an_operator_wants_these_values_and_not_those(array: list[Any], wanted: 
     assert [value for value in unwanted if compiled.matches({"a": value})] == []
 
 
+@pytest.mark.rule("filter.numbers-by-value")
 @pytest.mark.parametrize("written", ["300", "300.0", "3e2", "3.00E+2", "30000e-2"])
 @pytest.mark.parametrize("event", ["300", "300.0", "3e2"])
 def test_numbers_are_equal_by_value_however_they_are_written(written: str, event: str) -> None:
@@ -122,6 +125,9 @@ SHAPES: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
+@pytest.mark.rule("filter.fields-together")
+@pytest.mark.rule("filter.one-element-of-an-array")
+@pytest.mark.rule("filter.dots")
 @pytest.mark.parametrize(("pattern", "matches"), SHAPES.values(), ids=SHAPES)
 def test_fields_have_to_hold_together(pattern: dict[str, Any], matches: bool) -> None:  # noqa: FBT001 - a row of the table
     assert compile_pattern(pattern).matches(PEOPLE) is matches
@@ -147,11 +153,13 @@ ORS: dict[str, tuple[str, str, bool]] = {
 }
 
 
+@pytest.mark.rule("filter.or")
 @pytest.mark.parametrize(("pattern", "event", "matches"), ORS.values(), ids=ORS)
 def test_or_relates_fields(pattern: str, event: str, matches: bool) -> None:  # noqa: FBT001 - a row of the table
     assert compile_pattern(pattern).matches(orjson.loads(event)) is matches
 
 
+@pytest.mark.rule("filter.last-duplicate-key")
 def test_of_two_arrays_for_one_field_the_last_counts() -> None:
     compiled = compile_pattern('{"a": ["x"], "b": {"c": [1]}, "b": {"c": [2]}, "a": ["y"]}')
     assert compiled.matches({"a": "y", "b": {"c": 2}})

@@ -72,6 +72,7 @@ KINESIS_TABLE: dict[str, tuple[bytes, bool]] = {
 }
 
 
+@pytest.mark.rule("filter.kinesis.data")
 @pytest.mark.parametrize(("data", "wanted"), KINESIS_TABLE.values(), ids=KINESIS_TABLE)
 def test_data_of_kinesis(data: bytes, wanted: bool) -> None:  # noqa: FBT001 - a row of the table
     assert wants(KINESIS, {"data": JSON_PATTERN}).wants(kinesis(data)) is wanted
@@ -96,17 +97,20 @@ SQS_TABLE: dict[str, tuple[str, Any, bool]] = {
 }
 
 
+@pytest.mark.rule("filter.sqs.body")
 @pytest.mark.parametrize(("body", "pattern", "wanted"), SQS_TABLE.values(), ids=SQS_TABLE)
 def test_body_of_sqs(body: str, pattern: object, wanted: bool) -> None:  # noqa: FBT001 - a row of the table
     assert wants(SQS, {"body": pattern}).wants(message(body)) is wanted
 
 
+@pytest.mark.rule("filter.metadata-alone")
 @pytest.mark.parametrize("data", [b'{"a": 1}', b"text", b"\xff"])
 def test_without_a_pattern_for_the_message_only_metadata_count(data: bytes) -> None:
     assert wants(KINESIS, {"partitionKey": [{"prefix": "customer-"}]}).wants(kinesis(data))
     assert not wants(KINESIS, {"partitionKey": ["customer-7"]}).wants(kinesis(data, key="customer-8"))
 
 
+@pytest.mark.rule("filter.kinesis.data")
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -121,6 +125,7 @@ def test_the_metadata_of_kinesis_are_one_flat_object(pattern: dict[str, Any]) ->
     assert wants(KINESIS, pattern).wants(kinesis(b"text"))
 
 
+@pytest.mark.rule("filter.sqs.metadata")
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -135,6 +140,7 @@ def test_the_metadata_of_sqs_are_as_the_function_sees_them(pattern: dict[str, An
     assert wants(SQS, pattern).wants(message("text", MessageGroupId="g1"))
 
 
+@pytest.mark.rule("filter.fields-together")
 def test_message_and_metadata_have_to_match_together() -> None:
     both = wants(KINESIS, {"data": JSON_PATTERN, "partitionKey": ["1"]})
     assert both.wants(kinesis(b'{"a": 1}', key="1"))
@@ -149,6 +155,7 @@ def test_a_message_that_is_no_json_fails_only_the_alternatives_that_name_it() ->
     assert either.wants(kinesis(b'{"a": 1}', key="2"))
 
 
+@pytest.mark.rule("filter.patterns-are-alternatives")
 def test_one_of_several_patterns_is_enough() -> None:
     any_of = wants(SQS, {"body": ["stop"]}, {"body": JSON_PATTERN}, {"attributes": {"MessageGroupId": ["g1"]}})
     assert any_of.wants(message("stop"))
@@ -157,6 +164,7 @@ def test_one_of_several_patterns_is_enough() -> None:
     assert not any_of.wants(message("go", MessageGroupId="g2"))
 
 
+@pytest.mark.rule("filter.patterns-are-alternatives")
 @pytest.mark.parametrize("shape", [KINESIS, SQS])
 @pytest.mark.parametrize("payload", [b"{}", b"", b"no JSON", b"[]"])
 def test_without_patterns_everything_is_wanted(shape: FilterShape, payload: bytes) -> None:

@@ -62,6 +62,7 @@ def matches(vector: Vector) -> bool | str:
     return compiled.matches(orjson.loads(event_of(vector))) if isinstance(vector["expected"], bool) else "valid"
 
 
+@pytest.mark.rule("filter.operators")
 def test_every_vector_is_answered_right(vectors: list[Vector]) -> None:
     assert wrong(vectors, matches) == []
 

@@ -105,7 +105,7 @@ class Function:
         return dict(enumerate(self._case.seconds, start=1)).get(call.number, 0)
 
 
-async def play(case: Case) -> tuple[Scene, Function]:
+async def play(case: Case) -> tuple[Scene, Function, list[dict[str, dict[str, object]]]]:
     function = Function(case)
     scene = Scene(function.answer, policy=case.policy, limits=case.limits, partial_answers=True)
     scene.stage.executor.seconds = function.seconds
@@ -117,7 +117,7 @@ async def play(case: Case) -> tuple[Scene, Function]:
     async with asyncio.TaskGroup() as group:
         group.create_task(supply(case, scene))
         await run_lane(scene.lane, scene.work, scene.drain)
-    return scene, function
+    return scene, function, scene.documents
 
 
 async def supply(case: Case, scene: Scene) -> None:
@@ -134,7 +134,7 @@ async def supply(case: Case, scene: Scene) -> None:
 @given(cases())
 @settings(max_examples=80, deadline=None)
 def test_every_record_that_was_read_is_settled_or_released_exactly_once(case: Case) -> None:
-    scene, function = run_virtually(play(case))
+    scene, function, documents = run_virtually(play(case))
     lane = scene.lane
     ended = [one for what, some in scene.journal if what in ("settle", "release") for one in some]
     assert ended == lane.all("read")  # each once, none left over, in the order of the stream
@@ -143,7 +143,7 @@ def test_every_record_that_was_read_is_settled_or_released_exactly_once(case: Ca
 
     reported = {
         str(number)
-        for document in scene.documents
+        for document in documents
         for number in range(
             int(str(document["KinesisBatchInfo"]["startSequenceNumber"])),
             int(str(document["KinesisBatchInfo"]["endSequenceNumber"])) + 1,

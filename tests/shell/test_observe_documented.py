@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 from support.logged import lines
 from support.metrics_doc import DOCUMENT
 from support.observing import FUNCTION_ERROR, SHARD, Bench, FakeShard, given_up, scrape
+from support.queueing import MAILS, message
 
 import poller
-from poller.core.model import Accepted, Failed, Partial, Refused
+from poller.core.model import Accepted, Attempt, Discard, Failed, Partial, Refused
 from poller.errors import LeaseLost, Unavailable
 from poller.observe.function import FunctionObserver
 
@@ -41,10 +42,12 @@ def tell_everything(bench: Bench) -> None:
         bench.mapping.undeliverable(Unavailable("SendMessage", "timeout"))
         bench.mapping.poll_failed(Unavailable("GetRecords", "timeout"), seconds=0)
         bench.mapping.failing("mapping", LeaseLost("gone"))
+        bench.mapping.visibility("lost", 3)
         bench.clock.now += 20
     bench.mapping.lease("acquired", SHARD)
     bench.mapping.lease("lost", SHARD)
     bench.mapping.trimmed(SHARD)
+    bench.mapping.filter_names_unknown(("Body",))
     bench.mapping.state("Creating")
     bench.mapping.crashed("shard a", ValueError("x"))
     for number in range(101):
@@ -81,7 +84,27 @@ def test_every_line_has_the_level_and_the_fields_that_the_documentation_says(ben
         all_fields |= fields
     for event, (levels, fields) in seen.items():
         assert (levels, fields) == page[event][:2], f"documented for {event}, never seen"
-    assert len(seen) == 15
+    assert len(seen) == 17
+
+
+def test_lines_of_a_queue_name_slots_and_messages_where_those_of_a_stream_name_shards_and_sequence_numbers() -> None:
+    bench = Bench(MAILS)
+    page = (DOCUMENT.parent / "logs.md").read_text()
+    with capture_logs() as log:
+        of = Attempt(records=(message(1), message(2, receives=4), message(3)), request_id="r1")
+        bench.run(FUNCTION_ERROR, Failed("timeout", "x"), of)
+        discard = Discard(records=of.records[:1], reason="RetryAttemptsExhausted", attempt=of, invoke_count=3)
+        bench.mapping.delivered(discard, "0")
+        bench.mapping.dropped(discard, "0")
+    names = {"shard": "slot", "first_sequence": "first_message", "last_sequence": "last_message"}
+    for line in log:
+        _, known, optional = documented()[line["event"]]
+        fields = set(line) - {"event", "log_level", "mapping"}
+        expected = {names.get(name, name) for name in known} | ({"receives"} if "first_sequence" in known else set())
+        assert expected - optional <= fields <= expected, line
+        assert all(f"`{name}`" in page for name in fields & {*names.values(), "receives"})
+    batch = log[1]
+    assert (batch["first_message"], batch["last_message"], batch["receives"]) == ("m1", "m3", 4)
 
 
 def logged_events() -> set[str]:

@@ -1,17 +1,20 @@
-"""The failure destination SQS: one message for each report, whose body is the document."""
+"""The failure destination SQS: of a stream it gets documents, of a queue the messages themselves."""
 
 from __future__ import annotations
 
 import orjson
 import pytest
 from support.doubles import Trouble
+from support.queueing import messages
 from support.stage import MAPPING, SHARD, virtually
 from support.virtual import VirtualClock
 
 from poller.apis.memory_sqs import MemorySqs
-from poller.core.report import FailureReport
+from poller.core.report import FailureReport, MessageReport
 from poller.destinations.sqs import SqsDestination
 from poller.errors import SourceGone, Unavailable
+
+rule = pytest.mark.rule
 
 DOCUMENT = {"requestContext": {"requestId": "r1", "condition": "RetryAttemptsExhausted"}, "version": "1.0", "ü": "\u2028"}
 REPORT = FailureReport(mapping=MAPPING, shard=SHARD, at=0.0, document=DOCUMENT, records=())
@@ -27,6 +30,28 @@ async def test_the_document_is_the_body_keys_in_order() -> None:
     assert orjson.loads(message.body) == DOCUMENT
     assert list(orjson.loads(message.body)) == list(DOCUMENT)
     assert destination.kind == "sqs"
+
+
+@rule("queue.redrive.unchanged")
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {
+            "Author": {"DataType": "String", "StringValue": "J\u00fcrgen"},
+            "Blob": {"DataType": "Binary.png", "BinaryValue": "AAEC/w=="},
+        },
+    ],
+    ids=["plain", "with attributes"],
+)
+@virtually
+async def test_a_message_of_a_queue_is_sent_as_it_was(attributes: dict[str, dict[str, str]]) -> None:
+    api = MemorySqs(VirtualClock())
+    queue = api.queues.create_queue("dead-letters")
+    report = MessageReport(mapping=MAPPING, at=0.0, body='{"a":  1.50}', attributes=attributes, records=messages(1))
+    await SqsDestination(api=api, queue_arn=queue).send(report)
+    (message,) = api.queues.messages(queue)
+    assert (message.body, message.attributes) == ('{"a":  1.50}', attributes)
 
 
 @virtually

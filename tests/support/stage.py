@@ -21,7 +21,7 @@ from poller.drain import Drain
 from poller.function import Function, Permits
 from poller.lane import Work, run_lane
 from poller.observe.function import FunctionObserver
-from poller.observe.mapping import MappingObserver
+from poller.observe.mapping import MappingFacts, MappingObserver
 from poller.observe.metrics import Metrics
 from poller.readahead import MemoryBudget, ReadAhead, ReadAheadLimits
 from poller.stores.memory import MemoryContents, MemoryStore
@@ -80,8 +80,10 @@ class Stage:
 
     Attributes:
         concurrency: of the function, and of the process.
+        facts: what the mapping is called.
     """
 
+    facts: MappingFacts = ORDERS
     executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
     concurrency: int = 10
     clock: VirtualClock = field(default_factory=VirtualClock)
@@ -91,7 +93,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.permits = Permits({"handle": self.concurrency}, self.concurrency)
-        self.observe = MappingObserver(self.metrics, ORDERS, self.clock)
+        self.observe = MappingObserver(self.metrics, self.facts, self.clock)
         self.function = Function(
             name="handle",
             timeout=30.0,
@@ -111,7 +113,7 @@ class Stage:
     ) -> Work:
         """What is to be done with the records of SHARD."""
         return Work(
-            mapping=ORDERS.name,
+            mapping=self.facts.name,
             place=SHARD,
             limits=limits or BatchLimits(count=10),
             report_batch_item_failures=partial_answers,
@@ -128,7 +130,7 @@ class Stage:
     def count(self, name: str, **labels: str) -> float | None:
         """The value of one of the mapping's metrics, less the prefix of its name."""
         self.metrics.snapshot()
-        return self.metrics.registry.get_sample_value(f"poller_{name}", {"mapping": ORDERS.name, **labels})
+        return self.metrics.registry.get_sample_value(f"poller_{name}", {"mapping": self.facts.name, **labels})
 
 
 class Courier(Trouble):
