@@ -104,9 +104,10 @@ async def serve(
             budget=MemoryBudget(READ_AHEAD_BYTES),
             pace=ReadPace(world.clock),
         )
+        fleet = await stack.enter_async_context(Fleet(parts))
         async with asyncio.TaskGroup() as together:
             lag = together.create_task(sample_lag(metrics, world.clock))
-            await Fleet(parts).run(drain, health, reloads)
+            await fleet.run(drain, health, reloads)
             lag.cancel()
     log.info("stopped")
 

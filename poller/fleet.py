@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from poller.compose import arn_of, make_executor, make_function, make_mapping
 from poller.drain import Drain
@@ -57,7 +57,7 @@ class Member:
 
 
 class Fleet:
-    """The mappings and functions of this process.
+    """The mappings and functions of this process. Used as an async context manager around `run`.
 
     Attributes:
         config: what runs now.
@@ -68,32 +68,42 @@ class Fleet:
         self._members: dict[str, Member] = {}
         self._open: dict[str, AsyncExitStack] = {}
         self._group = asyncio.TaskGroup()
+        self._firsts: dict[str, AnyMapping | None] = {}
 
     @property
     def config(self) -> Config:
         """What runs now."""
         return self._parts.config
 
-    async def run(self, drain: Drain, health: Health, reloads: Reloads | None = None) -> None:
-        """Runs all, and follows reloads, until the drain is done. Raises `ConfigError` for what only the world could tell."""
+    async def __aenter__(self) -> Self:
+        """Opens the functions, and makes the mappings. Raises `ConfigError` for what only the world could tell."""
         try:
             await self._open_functions(self._executors(self.config.functions, self.config))
-            firsts = {each.name: (each, await self._first(each)) for each in enabled(self.config)}
-            log.info("started", mappings=len(firsts), functions=len(self._open), store=self.config.store.shown_url)
-            health.passed("config")
-            async with self._group:
-                for config, made in firsts.values():
-                    self._start(config, made)
-                following = None if reloads is None else self._group.create_task(self._follow(reloads))
-                await drain.wait()
-                health.drain()
-                log.info("draining", timeout_s=self.config.drain_timeout)
-                if following is not None:
-                    following.cancel()
-                await self._stop(list(self._members.values()))
-        finally:
-            for stack in reversed(self._open.values()):
-                await stack.aclose()
+            self._firsts = {each.name: await self._first(each) for each in enabled(self.config)}
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Closes the functions."""
+        for name in reversed(list(self._open)):
+            await self._open.pop(name).aclose()
+
+    async def run(self, drain: Drain, health: Health, reloads: Reloads | None = None) -> None:
+        """Runs all, and follows reloads, until the drain is done."""
+        log.info("started", mappings=len(self._firsts), functions=len(self._open), store=self.config.store.shown_url)
+        health.passed("config")
+        async with self._group:
+            for config in enabled(self.config):
+                self._start(config, self._firsts.pop(config.name))
+            following = None if reloads is None else self._group.create_task(self._follow(reloads))
+            await drain.wait()
+            health.drain()
+            log.info("draining", timeout_s=self.config.drain_timeout)
+            if following is not None:
+                following.cancel()
+            await self._stop(list(self._members.values()))
 
     async def apply(self, config: Config) -> None:
         """Becomes what `config` says. Raises `ConfigError` with nothing changed where a function cannot be made."""

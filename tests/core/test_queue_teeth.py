@@ -67,8 +67,8 @@ MUTANTS = [
     Mutant(
         name="a message behind one that goes back is given up",
         file=POLICY,
-        old="            if record.group in back and (self.guard or record.id in failed):",
-        new="            if record.group in back and (self.guard or record.id in failed) and not self.each.spent(record):",
+        old="            if record.group in stopped and (self.guard or record.id in failed):",
+        new="            if record.group in stopped and (self.guard or record.id in failed) and not self.each.spent(record):",
         tests=(
             FIFO + "test_behind_a_message_that_goes_back_none_is_given_up",
             PROPERTIES + "test_with_the_guard_nothing_of_a_group_is_done_behind_a_message_that_goes_back",

@@ -106,9 +106,16 @@ async def test_what_goes_back_does_not_wait_for_a_destination_that_is_down() -> 
 
 @virtually
 async def test_each_message_that_is_given_up_is_reported_and_settled_before_the_next_is_reported() -> None:
+    it = scene(in_turn(RAISES), QueuePolicy(max_receives=1))
+    await it.run(messages_of(1, 2))
+    assert it.events == ["invoke 1 2", "send", "settle 1", "send", "settle 2"]
+
+
+@virtually
+async def test_what_goes_back_does_not_wait_for_the_destination_of_what_is_given_up() -> None:
     it = scene(in_turn(RAISES), FifoPolicy(each=QueuePolicy(max_receives=1)))
     await it.run(messages_of(1, 2, group="a"))
-    assert it.events == ["invoke 1 2", "send", "settle 1", "send", "settle 2"]
+    assert it.events == ["invoke 1 2", "release 2", "send", "settle 1"]
 
 
 @virtually
