@@ -160,6 +160,12 @@ MUTANTS = [
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS[::4], ids=str)
+def test_a_planted_bug_turns_its_tests_red(mutant: Mutant, tmp_path: Path) -> None:
+    assert bites(mutant, tmp_path)
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_each_planted_bug_turns_its_tests_red(mutant: Mutant, tmp_path: Path) -> None:
     assert bites(mutant, tmp_path)
