@@ -93,9 +93,9 @@ class QueueLane:
         if release.delay is None:
             self._queue.visibility.drop(release.records)
             return
-        records = await self._queue.visibility.let_go(release.records)
-        for start in range(0, len(records), ENTRIES):
-            await self._hide(records[start : start + ENTRIES], max(ceil(release.delay), self._until_polls_end()))
+        for start in range(0, len(release.records), ENTRIES):  # what waits for its call stays in hand: a drain may end first
+            if records := await self._queue.visibility.let_go(release.records[start : start + ENTRIES]):
+                await self._hide(records, max(ceil(release.delay), self._until_polls_end()))
 
     def _until_polls_end(self) -> int:
         """Seconds until a drain has no open receive left that might take again what is handed back, and spend its receives."""

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2e.scene import Fields, Scene
     from support.daemon import Daemon
 
