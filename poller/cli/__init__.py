@@ -6,11 +6,12 @@ import argparse
 import os
 import signal
 import sys
+from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poller import __version__
-from poller.cli import check, completion, demo, event, import_, invoke, policy, run, validate
 from poller.cli.exits import EX_CONFIG, EX_USAGE, SIGNALLED
 from poller.errors import ConfigError
 
@@ -44,10 +45,15 @@ exit codes:
 """
 
 
+_COMMANDS = ("run", "validate", "check", "invoke", "event", "policy", "import", "demo", "completion")
+"""Each is a module of this package; a Python keyword's has a `_` at its end."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Wrong usage and --help leave by `SystemExit`, as argparse does it."""
-    parser = _parser()
-    arguments = _parsed(parser, argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser = _parser(_wanted(words))
+    arguments = _parsed(parser, words)
     command = getattr(arguments, "command", None)
     if command is None:
         parser.print_help(sys.stderr)
@@ -64,7 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SIGNALLED + signal.SIGPIPE
 
 
-def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+def _wanted(words: Sequence[str]) -> Sequence[str]:
+    """The commands to know of: all, or the one that is named, since the others take time to import. Completion looks at all."""
+    named = words[:1]
+    return named if named and named[0] in _COMMANDS and named[0] != "completion" else _COMMANDS
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
     """The arguments. A command's optional last one (`late`) may stand behind options: argparse cannot do that by itself."""
     arguments, rest = parser.parse_known_args(argv)
     late = getattr(arguments, "late", None)
@@ -84,7 +96,7 @@ def _explained(error: ConfigError) -> str:
     return str(error) if len(error.problems) == 1 else f"{error}\n{len(error.problems)} errors"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poller",
         description=_DESCRIPTION,
@@ -93,6 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"poller {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for each in (run, validate, check, invoke, event, policy, import_, demo, completion):
-        each.add_to(commands)
+    for name in names:
+        import_module(f"poller.cli.{name}{'_' * iskeyword(name)}").add_to(commands)
     return parser

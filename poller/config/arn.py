@@ -16,6 +16,8 @@ _FIFO_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,75}\.fifo")
 FIFO_SUFFIX = ".fifo"
 """Ends the names of FIFO queues, and of no others."""
 
+_TABLE = re.compile("arn:[^:]*:dynamodb:")
+_STREAM_OF_TABLE = re.compile(r"table/[a-zA-Z0-9_.-]{3,255}/stream/\S+")
 _NAMES_QUEUE = re.compile("arn:[^:]*:sqs:|https?://")
 _OTHER_SOURCES = {
     "dynamodb": "DynamoDB streams",
@@ -24,6 +26,7 @@ _OTHER_SOURCES = {
     "rds": "DocumentDB clusters",
 }
 _OTHER_DESTINATIONS = {"sns": "SNS topics", "s3": "S3 buckets"}
+_STANDARD_QUEUE = "must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class Arn:
 def stream_arn(text: str) -> str:
     """The ARN of a Kinesis stream; any other is refused by name."""
     arn = Arn.parse(text)
+    if arn is not None and arn.service == "dynamodb" and not _STREAM_OF_TABLE.fullmatch(arn.resource):
+        raise says(
+            "Unrecognized event source. Of DynamoDB, Lambda takes the ARN of a table's stream, ...:table/NAME/stream/TIME;"
+            " DynamoDB streams are not supported yet: use a Kinesis stream or an SQS queue"
+        )
     if arn is not None and arn.service in _OTHER_SOURCES:
         raise must(
             f"names a source that is not supported yet: {_OTHER_SOURCES[arn.service]}; use a Kinesis stream or an SQS queue"
@@ -69,6 +77,11 @@ def stream_arn(text: str) -> str:
             " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME, or of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
         )
     return text
+
+
+def names_table(text: str) -> bool:
+    """Whether a source means a DynamoDB table or its stream."""
+    return _TABLE.match(text) is not None
 
 
 def names_queue(text: str) -> bool:
@@ -97,11 +110,13 @@ def failure_destination(text: str) -> str | None:
         return None
     arn = Arn.parse(text)
     if text.startswith("kafka://"):
-        raise must("names a destination that is not supported yet: Kafka topics; use a standard SQS queue")
+        raise must(f"{_STANDARD_QUEUE}: a Kafka topic takes what Kafka sources give up, and nothing else")
+    if arn is not None and arn.service == "sns" and arn.resource.endswith(FIFO_SUFFIX):
+        raise must("cannot be a FIFO topic (Lambda refuses it too): use a standard SQS queue")
     if arn is not None and arn.service in _OTHER_DESTINATIONS:
         raise must(f"names a destination that is not supported yet: {_OTHER_DESTINATIONS[arn.service]}; use a standard SQS queue")
     if arn is not None and arn.service == "sqs" and _FIFO_QUEUE.fullmatch(arn.resource):
         raise must("cannot be a FIFO queue (Lambda refuses it too): use a standard SQS queue")
     if arn is None or arn.service != "sqs" or not (arn.region and arn.account and _QUEUE.fullmatch(arn.resource)):
-        raise must("must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME")
+        raise must(_STANDARD_QUEUE)
     return text

@@ -9,14 +9,17 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, Field
 
 from poller.config.arn import Arn, failure_destination
-from poller.config.fields import Endpoint, Name, Region, Text, Uuid  # noqa: TC001  (the same)
+from poller.config.fields import Endpoint, Name, Region, Text, Uuid, canonical
 from poller.config.filters import FilterCriteria, pattern_faults
 from poller.config.section import LambdaSection
-from poller.core.filters import FilterShape  # noqa: TC001  (the same)
-from poller.core.model import MappingId
+from poller.config.unbuilt import OF_ALL
+from poller.config.wording import Check  # noqa: TC001  (the same)
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
+
+    from poller.core.filters import FilterShape
+    from poller.core.model import MappingId
 
 MAPPING_NAMESPACE = UUID("0d6ac1b4-9d3e-4a57-8a43-6a6f1d1c2b70")
 """UUIDs that follow from names are made in this name space; it never changes, else checkpoints are lost."""
@@ -66,9 +69,7 @@ class EventSourceMapping(LambdaSection):
         "document_db_event_source_config": ABSENT + "it belongs to DocumentDB; use a Kinesis stream or an SQS queue",
         "tags": ABSENT + "leave it out",
     }
-
-    shape: ClassVar[FilterShape]
-    """What filter patterns see of the source's records."""
+    unbuilt: ClassVar[Mapping[str, Check]] = OF_ALL
 
     name: Name = Field(
         description="Unique; in logs, metrics and commands. 1 to 64 letters, digits, - or _.",
@@ -133,6 +134,16 @@ class EventSourceMapping(LambdaSection):
         return self.arn.service
 
     @property
+    def shape(self) -> FilterShape:
+        """What filter patterns see of the source's records."""
+        return self.filter_shape()
+
+    @classmethod
+    def filter_shape(cls) -> FilterShape:
+        """The shape of this kind of source."""
+        raise NotImplementedError
+
+    @property
     def patterns(self) -> tuple[str | Mapping[str, object], ...]:
         """The filter's patterns, each as JSON or as the object that the JSON says; none: every record is wanted."""
         return tuple(each.pattern for each in self.filter_criteria.filters)
@@ -145,9 +156,9 @@ class EventSourceMapping(LambdaSection):
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
         """Each pattern can be compiled for this source."""
-        return pattern_faults(given, cls.shape)
+        return pattern_faults(given, cls.filter_shape)
 
 
 def default_uuid(name: str) -> MappingId:
     """The UUID of a mapping that gives none: follows from its name alone."""
-    return MappingId(str(uuid5(MAPPING_NAMESPACE, name)))
+    return canonical(uuid5(MAPPING_NAMESPACE, name))

@@ -6,7 +6,7 @@ import os
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -15,13 +15,17 @@ from pydantic import ValidationInfo as Info
 
 from poller.config.section import origin
 from poller.config.wording import must
-from poller.core.model import MappingId
+
+if TYPE_CHECKING:
+    from poller.core.model import MappingId
+else:
+    MappingId = str  # what a NewType is at run time; nothing else of its module is needed, and it takes time to import
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HANDLER = re.compile(r"[^\s./]+(?:[./][^\s./]+)*\.[A-Za-z_]\w*")
 _LONGEST_HANDLER = 128
 _REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@]+):([0-9]{1,5})")
 _HIGHEST_PORT = 65535
 
@@ -45,7 +49,7 @@ def _region(text: str) -> str:
 
 
 def _variable(text: str) -> str:
-    if not _VARIABLE.fullmatch(text):
+    if not VARIABLE.fullmatch(text):
         raise must("cannot be the name of an environment variable: letters, digits and _, no digit first")
     return text
 
@@ -56,9 +60,14 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def canonical(uuid: UUID) -> MappingId:
+    """The spelling that the store knows."""
+    return MappingId(str(uuid))
+
+
 def _uuid(text: MappingId) -> MappingId:
     try:
-        return MappingId(str(UUID(text)))
+        return canonical(UUID(text))
     except ValueError:
         raise must("must be a UUID, for example 6b2f0a9e-3c51-4d0c-9c3e-2f1f4f6d1a77") from None
 
@@ -87,7 +96,12 @@ def absolute(path: str | Path, info: Info) -> Path:
     """A path of the configuration, from the folder of its file. Symbolic links stay: a mounted folder swaps them under us."""
     if str(path).startswith("~"):
         raise must("cannot begin with ~: write the whole path, or ${HOME}/...")
-    return Path(os.path.normpath(origin(info).folder / path))
+    return located(path, origin(info).folder)
+
+
+def located(path: str | Path, folder: Path) -> Path:
+    """The same, for a folder that is known."""
+    return Path(os.path.normpath(folder / path))
 
 
 def _path(value: object, info: Info) -> Path:

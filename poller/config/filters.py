@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +10,15 @@ from pydantic import BeforeValidator, Field
 
 from poller.config.section import LambdaSection, given_value
 from poller.config.wording import fault, must
-from poller.core.filters import FILTERS_LIMIT_RAISED, PATTERN_LIMIT, FilterShape, InvalidPattern, compile_filter
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
+
+    from poller.core.filters import FilterShape
+
+MOST_FILTERS = 10
+LONGEST_PATTERN = 4_096
+"""As `poller.core.filters` has them, which is imported only where there are filters: it takes time."""
 
 _EXAMPLE = """'{"body": {"status": ["paid"]}}'"""
 
@@ -40,34 +44,38 @@ class FilterCriteria(LambdaSection):
 
     filters: Annotated[tuple[FilterPattern, ...], Field(strict=False)] = Field(
         default=(),
-        max_length=FILTERS_LIMIT_RAISED,
+        max_length=MOST_FILTERS,
         description="Patterns, of which a record has to satisfy one; what satisfies none is done without an invocation."
         " At most 10, as AWS allows on request; without it Lambda takes 5. Default: none, every record is wanted.",
     )
 
 
-def pattern_faults(given: Mapping[str, object], shape: FilterShape) -> Iterator[InitErrorDetails]:
+def pattern_faults(given: Mapping[str, object], shape: Callable[[], FilterShape]) -> Iterator[InitErrorDetails]:
     """What is wrong with the patterns of a mapping, as written, for a source of this shape."""
     filters = given_value(given_value(given, "filter_criteria"), "filters")
     if not isinstance(filters, list | tuple):
         return
-    for index, each in enumerate(islice(filters, FILTERS_LIMIT_RAISED)):
+    for index, each in enumerate(islice(filters, MOST_FILTERS)):
         pattern = given_value(each, "pattern")
-        if isinstance(pattern, str | Mapping) and (detail := _problem(pattern, shape)):
+        if isinstance(pattern, str | Mapping) and (detail := _problem(pattern, shape())):
             sentence = f"Invalid filter pattern definition. {detail}"
             yield fault(("filter_criteria", "filters", index, "pattern"), sentence)
 
 
 def _problem(pattern: str | Mapping[str, object], shape: FilterShape) -> str | None:
-    if isinstance(pattern, str) and len(pattern) > PATTERN_LIMIT:
+    import json  # noqa: PLC0415  (only filters need these two, and they take time to import)
+
+    from poller.core.filters import InvalidPattern, compile_filter  # noqa: PLC0415
+
+    if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
         return _too_long(len(pattern))
     try:
         compile_filter([pattern], shape)
     except InvalidPattern as error:
         return error.problem + (f" (at {error.where})" if error.where else "")
     length = 0 if isinstance(pattern, str) else len(json.dumps(pattern, ensure_ascii=False, separators=(",", ":")))
-    return _too_long(length) if length > PATTERN_LIMIT else None
+    return _too_long(length) if length > LONGEST_PATTERN else None
 
 
 def _too_long(length: int) -> str:
-    return f"It has {length} characters of JSON, {PATTERN_LIMIT} are allowed"
+    return f"It has {length} characters of JSON, {LONGEST_PATTERN} are allowed"

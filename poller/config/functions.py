@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import ValidationInfo as Info
 
-from poller.config.fields import FolderPath, Handler, Interpreter, Seconds, Variable
+from poller.config.fields import FolderPath, Handler, Interpreter, Seconds, Variable  # noqa: TC001  (pydantic reads them)
 from poller.config.machine import this_machine
 from poller.config.problem import quote
-from poller.config.section import LambdaSection, given_value
-from poller.config.wording import Fault, fault, guess, must, says
+from poller.config.secret_files import each_filled_in
+from poller.config.section import Chosen, LambdaSection, given_key, given_value, origin
+from poller.config.wording import fault, guess, must, says
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
@@ -56,9 +58,6 @@ def _variables(given: object) -> object:
     return inner if isinstance(given, Mapping) and len(given) == 1 and isinstance(inner, Mapping) else given
 
 
-Environment = Annotated[Mapping[Variable, str], BeforeValidator(_variables)]
-
-
 class BaseFunction(LambdaSection):
     """What all functions have."""
 
@@ -98,11 +97,16 @@ class ProcessFunctionConfig(BaseFunction):
         ge=1,
         description="MB that one worker may use. Default 128, as Lambda's; handlers that import much need more.",
     )
-    environment: Environment = Field(
+    environment: Mapping[Variable, str] = Field(
         default_factory=dict,
         repr=False,
         description="Environment variables of the handler, read as they are written (1.10 is not a number here). Default: none;"
         " poller's own environment is not passed on.",
+    )
+    environment_file: Mapping[Variable, FolderPath] = Field(
+        default_factory=dict,
+        description="Environment variables that are secrets: for each the file that holds its value, relative to the file. Read"
+        " whenever the configuration is read; a line break at its end does not count. Default: none.",
     )
     maximum_concurrency: int | None = Field(
         default=None,
@@ -115,6 +119,14 @@ class ProcessFunctionConfig(BaseFunction):
         description="AWS credentials of the handler. Default none, because handlers are foreign code; inherit: poller's own.",
     )
 
+    @classmethod
+    def from_files(cls, given: dict[str, object], info: Info) -> list[InitErrorDetails]:
+        """`environment_file`: what the files hold joins `environment`."""
+        key = given_key(given, "environment")
+        if key is not None:
+            given[key] = _variables(given[key])
+        return each_filled_in(given, "environment", origin(info).folder)
+
     @property
     def concurrency(self) -> int:
         """Invocations at the same time: as configured, or what this machine can carry."""
@@ -125,7 +137,7 @@ class InlineFunctionConfig(BaseFunction):
     """A handler, sync or async, that runs inside of poller."""
 
     refused: ClassVar[Mapping[str, str]] = _REFUSED | dict.fromkeys(
-        ("runtime", "python", "memory_size", "environment", "credentials"),
+        ("runtime", "python", "memory_size", "environment", "environment_file", "credentials"),
         "belongs to executor process: an inline handler runs inside of poller, with all that poller has",
     )
 
@@ -145,16 +157,20 @@ class InlineFunctionConfig(BaseFunction):
         return self.maximum_concurrency
 
 
-def _by_executor(
-    given: object, handler: Callable[[object], ProcessFunctionConfig | InlineFunctionConfig]
-) -> ProcessFunctionConfig | InlineFunctionConfig:
-    """Checks the discriminator in words of our own, and takes it out of the paths of errors."""
-    if isinstance(given, Mapping) and given.get("executor") not in EXECUTORS:
+def _by_executor(given: object, info: Info) -> ProcessFunctionConfig | InlineFunctionConfig:
+    if isinstance(given, ProcessFunctionConfig | InlineFunctionConfig):
+        return given
+    if not isinstance(given, Mapping):
+        raise must("must be a mapping (key: value)")
+    model = _MODELS.get(_executor(given))
+    if model is None:
         raise ValidationError.from_exception_data("function", [_no_executor(given)], hide_input=True)
-    try:
-        return handler(given)
-    except ValidationError as error:
-        raise _without_tag(error) from None
+    return model.model_validate(given, context=info.context)
+
+
+def _executor(given: Mapping[str, object]) -> str | None:
+    value = given.get("executor")
+    return value if isinstance(value, str) else None
 
 
 def _no_executor(given: Mapping[str, object]) -> InitErrorDetails:
@@ -171,15 +187,10 @@ def _no_executor(given: Mapping[str, object]) -> InitErrorDetails:
     return fault(("executor",), 'missing key "executor", for example executor: process', at="parent")
 
 
-def _without_tag(error: ValidationError) -> ValidationError:
-    faults = [Fault.of(each) for each in error.errors(include_url=False)]
-    if None in faults:
-        raise must("must be a mapping (key: value)")
-    inner = [known.below(1) for known in faults if known is not None]
-    return ValidationError.from_exception_data("function", inner, hide_input=True)
+_MODELS: Mapping[str | None, type[ProcessFunctionConfig | InlineFunctionConfig]] = {
+    "process": ProcessFunctionConfig,
+    "inline": InlineFunctionConfig,
+}
 
-
-FunctionConfig = Annotated[
-    ProcessFunctionConfig | InlineFunctionConfig, Field(discriminator="executor"), WrapValidator(_by_executor)
-]
+FunctionConfig = Annotated[ProcessFunctionConfig | InlineFunctionConfig, Chosen(_by_executor)]
 """A function; `executor` says which kind."""

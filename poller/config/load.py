@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from poller.config.files import Unusable, is_folder, reason, text_of
 from poller.config.merge import merge
 from poller.config.model import Config
 from poller.config.parse import parse
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 """Of one file."""
 
+LAYERS = ("aws", "store", "http", "log")
+"""Sections that need not be written."""
+
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -36,12 +40,11 @@ def load(path: Path, clock: Clock, *, environ: Mapping[str, str] = os.environ) -
     Raises `InvalidConfig` (a `ConfigError`) with every problem; only what a syntax error hides has to wait. `environ` is where
     `${NAME}` comes from, `clock` tells what is in the future.
     """
-    is_folder = path.is_dir()
-    text = _read_folder(path, environ) if is_folder else _read_file(path, environ)
+    folder = path if is_folder(path) else path.parent
+    text = _read_folder(path, environ) if folder is path else _read_file(path, environ)
     if text.root is None:
         raise InvalidConfig(text.problems)
-    folder = (path if is_folder else path.parent).absolute()
-    return _construct(text.root, text.problems, Origin(folder=folder, now=clock.time()))
+    return _construct(text.root, text.problems, Origin(folder=folder.absolute(), now=clock.time()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,9 @@ class _Text:
 
 
 def _construct(root: Table, problems: tuple[Problem, ...], origin: Origin) -> Config:
-    """Validates the plain values, and finds the place of each error. The store's default depends on the folder: it is a layer."""
-    values: dict[str, Plain] = {"store": {}} | {key: plain(entry.value, (key,)) for key, entry in root.entries.items()}
+    """Validates the plain values, and finds the place of each error. What is left out is a layer: a default needs the folder."""
+    values: dict[str, Plain] = {key: {} for key in LAYERS}
+    values |= {key: plain(entry.value, (key,)) for key, entry in root.entries.items()}
     try:
         config = Config.model_validate(values, context=origin)
     except ValidationError as error:
@@ -82,7 +86,7 @@ def _read_folder(folder: Path, environ: Mapping[str, str]) -> _Text:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
     except OSError as error:
-        return _Text(problems=(Problem(place, _reason(error)),))
+        return _Text(problems=(Problem(place, reason(error)),))
     if not paths:
         return _Text(problems=(Problem(place, "no *.yaml file in this folder"),))
     texts = [_read_file(path, environ, may_be_empty=True) for path in paths]
@@ -93,8 +97,8 @@ def _read_folder(folder: Path, environ: Mapping[str, str]) -> _Text:
 
 def _read_file(path: Path, environ: Mapping[str, str], *, may_be_empty: bool = False) -> _Text:
     try:
-        document = _document(path)
-    except _Unreadable as error:
+        document = Document.at(path, text_of(path, MAX_BYTES))
+    except Unusable as error:
         return _Text(problems=(Problem(Place(Document.at(path)), str(error)),))
     parsed = parse(document, environ)
     if isinstance(parsed.root, Table):
@@ -107,28 +111,3 @@ def _read_file(path: Path, environ: Mapping[str, str], *, may_be_empty: bool = F
     if may_be_empty:
         return _Text(root=Table(place=Place(document), entries={}))
     return _Text(problems=(Problem(Place(document), "the file is empty"),))
-
-
-class _Unreadable(Exception):
-    """The file's bytes are not to be had, or are not text."""
-
-
-def _document(path: Path) -> Document:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise _Unreadable(_reason(error)) from None
-    if len(data) > MAX_BYTES:
-        raise _Unreadable(f"larger than {MAX_BYTES:,} bytes: this is no configuration")
-    try:
-        return Document.at(path, data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _Unreadable(f"not UTF-8: byte 0x{data[error.start]:02x} in line {line}") from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

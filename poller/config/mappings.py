@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ValidationInfo as Info
-from pydantic import ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import ValidationInfo as Info  # noqa: TC002  (pydantic looks for it in the signature)
 
 from poller.config.arn import names_queue
 from poller.config.event_source import default_uuid
 from poller.config.queues import QueueMappingConfig
-from poller.config.section import given_key, given_text
+from poller.config.section import Chosen, given_key, given_text
 from poller.config.streams import StreamMappingConfig
 
 __all__ = ["MappingConfig", "QueueMappingConfig", "StreamMappingConfig", "default_uuid"]
 
 
-def _by_source(given: object, handler: ValidatorFunctionWrapHandler, info: Info) -> StreamMappingConfig | QueueMappingConfig:
-    """Chooses the model before pydantic does, so that no tag of a union gets into the paths of errors."""
-    del handler
+def _by_source(given: object, info: Info) -> StreamMappingConfig | QueueMappingConfig:
     if isinstance(given, StreamMappingConfig | QueueMappingConfig):
         return given
     return _model(given).model_validate(given, context=info.context)
@@ -33,5 +30,5 @@ def _model(given: object) -> type[StreamMappingConfig | QueueMappingConfig]:
     return QueueMappingConfig if names_queue(arn) else StreamMappingConfig
 
 
-MappingConfig = Annotated[StreamMappingConfig | QueueMappingConfig, WrapValidator(_by_source)]
+MappingConfig = Annotated[StreamMappingConfig | QueueMappingConfig, Chosen(_by_source)]
 """An event source mapping; the service in its `event_source_arn` says which kind: a stream, where it says none."""

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic import ValidationInfo as Info
 
 from poller.config.arn import Arn
-from poller.config.fields import Endpoint, Listen, Name, Region, Text  # noqa: TC001  (the same)
+from poller.config.fields import Endpoint, FolderPath, Listen, Name, Region, Text  # noqa: TC001  (the same)
 from poller.config.functions import FunctionConfig  # noqa: TC001  (the same)
 from poller.config.mappings import MappingConfig  # noqa: TC001  (the same)
 from poller.config.rules import collisions
-from poller.config.section import Section
+from poller.config.secret_files import filled_in
+from poller.config.section import Section, origin
 from poller.config.store import shown_store_url, store_url
 
 if TYPE_CHECKING:
@@ -48,12 +50,22 @@ class StoreConfig(Section):
         " redis+sentinel://HOST,HOST/SERVICE or unix:///PATH for many; memory:// forgets all at exit."
         " Default sqlite:///poller.db, because a restart must find its checkpoints.",
     )
+    url_file: FolderPath | None = Field(
+        default=None,
+        description="Instead of `url`: a file that holds it, for a URL with a password; relative to the file. Read whenever the"
+        " configuration is read; a line break at its end does not count. Default: none.",
+    )
     lease_duration: float = Field(
         default=10,
         ge=1,
         le=300,
         description="Seconds that a shard stays ours without renewal: how long others wait after a crash. Default 10.",
     )
+
+    @classmethod
+    def from_files(cls, given: dict[str, object], info: Info) -> list[InitErrorDetails]:
+        """`url_file`."""
+        return filled_in(given, "url", origin(info).folder)
 
     @property
     def scheme(self) -> str:

@@ -1,30 +1,27 @@
 """YAML text that nobody has vouched for, as a tree with places.
 
-Guards work on the stream of events, before anything is built from it: nesting, number of nodes (aliases counted as what they
-stand for), anchors, tags. PyYAML's parser in Python is used: the one in C crashes the process on deep nesting.
+Guards work on the stream of events (`events.py`), before anything is built from it; here aliases are counted as what they
+stand for.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import yaml
 
+from poller.config.events import MAX_DEPTH, MAX_NODES, Unreadable, events, index, place
 from poller.config.masking import names_secrets
-from poller.config.problem import Document, Place, Problem, quote
+from poller.config.problem import Document, Problem, quote
 from poller.config.scalars import BadReference, expand, resolve
-from poller.config.syntax import explained
 from poller.config.tree import Entry, Items, Node, Scalar, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_DEPTH = 50
-MAX_ALIASES = 100
-MAX_NODES = 50_000
-
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _SECTION_OF_SECRETS = re.compile(r"""\benv\w*["']?\s*:""", re.IGNORECASE)
 
 
@@ -41,18 +38,10 @@ def parse(document: Document, environ: Mapping[str, str]) -> Parsed:
     composer = _Composer(document, environ)
     try:
         root = composer.compose()
-    except _Unreadable as error:
+    except Unreadable as error:
         composer.hide_the_rest()
         return Parsed(root=None, problems=(*composer.problems, error.problem))
     return Parsed(root=root, problems=tuple(composer.problems))
-
-
-class _Unreadable(Exception):
-    """The rest of the document cannot be read."""
-
-    def __init__(self, place: Place, message: str) -> None:
-        super().__init__(message)
-        self.problem = Problem(place, message)
 
 
 @dataclass(eq=False, slots=True)
@@ -82,11 +71,11 @@ class _Composer:
     _secret: bool = False
 
     def compose(self) -> Node | None:
-        events = _guarded(self.document)
-        root = self._document(events)
-        for event in events:
+        remaining = events(self.document)
+        root = self._document(remaining)
+        for event in remaining:
             if isinstance(event, yaml.DocumentStartEvent):
-                raise _Unreadable(_place(self.document, event), 'a second document begins here ("---"): one file holds one')
+                raise Unreadable(place(self.document, event), 'a second document begins here ("---"): one file holds one')
         return root
 
     def hide_the_rest(self) -> None:
@@ -97,33 +86,33 @@ class _Composer:
         elif found := _SECTION_OF_SECRETS.search(text, self._end):
             self.document.hide(found.end(), len(text))
 
-    def _document(self, events: Iterator[yaml.Event]) -> Node | None:
-        for event in events:
+    def _document(self, remaining: Iterator[yaml.Event]) -> Node | None:
+        for event in remaining:
             if isinstance(event, yaml.NodeEvent):
-                return self._node(event, events, 1)
+                return self._node(event, remaining, 1)
         return None
 
-    def _node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
-        self._end = _index(event.end_mark)
+    def _node(self, event: yaml.Event, remaining: Iterator[yaml.Event], depth: int) -> Node:
+        self._end = index(event.end_mark)
         if self._secret and (isinstance(event, yaml.ScalarEvent) or getattr(event, "anchor", None) is not None):
-            self.document.hide(_index(event.start_mark), self._end)
+            self.document.hide(index(event.start_mark), self._end)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         anchor = self._open(event)
         outer, before, self._deepest = self._deepest, self._nodes, depth
         self._count(event, 1, depth)
-        node = self._content(event, events, depth)
+        node = self._content(event, remaining, depth)
         if anchor is not None:
             anchor.node, anchor.nodes, anchor.height = node, self._nodes - before, self._deepest - depth
         self._deepest = max(outer, self._deepest)
         return node
 
-    def _content(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
+    def _content(self, event: yaml.Event, remaining: Iterator[yaml.Event], depth: int) -> Node:
         if isinstance(event, yaml.SequenceStartEvent):
-            items = tuple(self._node(item, events, depth + 1) for item in _until(events, yaml.SequenceEndEvent))
-            return Items(place=_place(self.document, event), items=items)
+            items = tuple(self._node(item, remaining, depth + 1) for item in _until(remaining, yaml.SequenceEndEvent))
+            return Items(place=place(self.document, event), items=items)
         if isinstance(event, yaml.MappingStartEvent):
-            return self._table(event, events, depth)
+            return self._table(event, remaining, depth)
         assert isinstance(event, yaml.ScalarEvent)  # noqa: S101  (the parser makes no other node)
         return self._scalar(event)
 
@@ -137,9 +126,9 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
         anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
-            raise _Unreadable(_place(self.document, event), "no anchor of this name comes before this alias")
+            raise Unreadable(place(self.document, event), "no anchor of this name comes before this alias")
         if anchored.node is None:
-            raise _Unreadable(_place(self.document, event), "this alias stands within what it stands for")
+            raise Unreadable(place(self.document, event), "this alias stands within what it stands for")
         self._count(event, anchored.nodes, depth + anchored.height)
         return anchored.node
 
@@ -147,94 +136,50 @@ class _Composer:
         self._nodes += nodes
         self._deepest = max(self._deepest, depth)
         if self._nodes > MAX_NODES or self._deepest > MAX_DEPTH + 1:
-            raise _Unreadable(_place(self.document, event), "aliases stand for more than any configuration needs")
+            raise Unreadable(place(self.document, event), "aliases stand for more than any configuration needs")
 
-    def _table(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Table:
+    def _table(self, event: yaml.Event, remaining: Iterator[yaml.Event], depth: int) -> Table:
         entries: dict[str, Entry] = {}
         secret = self._secret
-        for key_event in _until(events, yaml.MappingEndEvent):
-            key, place = self._key(key_event), _place(self.document, key_event)
-            self._end = _index(event.end_mark)
+        for key_event in _until(remaining, yaml.MappingEndEvent):
+            key, here = self._key(key_event), place(self.document, key_event)
+            self._end = index(event.end_mark)
             self._secret = secret or names_secrets(key)
-            value = self._node(next(events), events, depth + 1)
+            value = self._node(next(remaining), remaining, depth + 1)
             self._secret = secret
             if key in entries:
-                self.problems.append(Problem(place, f"duplicate key {quote(key)}, first at {entries[key].place}"))
+                self.problems.append(Problem(here, f"duplicate key {quote(key)}, first at {entries[key].place}"))
             else:
-                entries[key] = Entry(place=place, value=value)
-        return Table(place=_place(self.document, event), entries=entries)
+                entries[key] = Entry(place=here, value=value)
+        return Table(place=place(self.document, event), entries=entries)
 
     def _key(self, event: yaml.Event) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Unreadable(_place(self.document, event), "a key must be plain text")
-        if event.value == "<<" and event.style is None:
-            raise _Unreadable(_place(self.document, event), 'merge keys ("<<") are not supported: write the keys out')
+            raise Unreadable(place(self.document, event), "a key must be plain text")
+        if event.value == "<<" and not event.style:
+            raise Unreadable(place(self.document, event), 'merge keys ("<<") are not supported: write the keys out')
         return event.value
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        place = _place(self.document, event)
+        here = place(self.document, event)
         try:
             text = expand(_checked(event.value), self.environ)
         except BadReference as error:
-            self.problems.append(Problem(place, str(error)))
-            return Scalar(place=place, text="", value=None, broken=True)
-        quoted = event.style is not None or (text == "" != event.value)
-        return Scalar(place=place, text=text, value=text if quoted else resolve(text))
+            self.problems.append(Problem(here, str(error)))
+            return Scalar(place=here, text="", value=None, broken=True)
+        quoted = bool(event.style) or (text == "" != event.value)
+        return Scalar(place=here, text=text, value=text if quoted else resolve(text))
 
 
 def _checked(text: str) -> str:
     """Refuses what no path, URL or variable can hold; only an escape in double quotes can bring it in."""
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+    if _UNUSABLE.search(text):
         raise BadReference("this text holds a NUL or half a character")
     return text
 
 
-def _until(events: Iterator[yaml.Event], end: type[yaml.Event]) -> Iterator[yaml.Event]:
-    for event in events:
+def _until(remaining: Iterator[yaml.Event], end: type[yaml.Event]) -> Iterator[yaml.Event]:
+    for event in remaining:
         if isinstance(event, end):
             return
         yield event
-
-
-def _guarded(document: Document) -> Iterator[yaml.Event]:
-    """The events of a document, as long as they stay within bounds. Raises `_Unreadable`."""
-    depth = aliases = nodes = 0
-    for event in _events(document):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        nodes += isinstance(event, yaml.NodeEvent)
-        aliases += getattr(event, "anchor", None) is not None
-        if depth > MAX_DEPTH:
-            raise _Unreadable(_place(document, event), f"nested more than {MAX_DEPTH} levels deep")
-        if nodes > MAX_NODES:
-            raise _Unreadable(_place(document, event), f"more than {MAX_NODES} values in one file")
-        if aliases > MAX_ALIASES:
-            raise _Unreadable(_place(document, event), f"more than {MAX_ALIASES} anchors and aliases")
-        if getattr(event, "tag", None) is not None:
-            raise _Unreadable(_place(document, event), 'tags ("!" and "!!") are not supported: write the plain value')
-        yield event
-
-
-def _events(document: Document) -> Iterator[yaml.Event]:
-    try:
-        yield from yaml.parse(document.text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        index, message = explained(error, document)
-        raise _Unreadable(document.place(index), message) from None
-    except (ValueError, OverflowError):
-        raise _Unreadable(Place(document), "not YAML: an escape names a character that does not exist") from None
-
-
-def _place(document: Document, event: yaml.Event) -> Place:
-    return document.place(_index(event.start_mark))
-
-
-class _Mark(Protocol):
-    """PyYAML's marks, of either of its parsers."""
-
-    @property
-    def index(self) -> int: ...
-
-
-def _index(mark: _Mark | None) -> int:
-    assert mark is not None  # noqa: S101  (only events that somebody built by hand have none)
-    return mark.index

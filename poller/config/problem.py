@@ -41,8 +41,13 @@ class Problem:
     place: Place
     message: str
 
+    @property
+    def text(self) -> str:
+        """The message, fit for a terminal."""
+        return printable(self.message)
+
     def __str__(self) -> str:
-        head = f"{self.place}: error: {printable(self.message)}"
+        head = f"{self.place}: error: {self.text}"
         if self.place.line == 0:
             return head
         line, column = self.place.document.excerpt(self.place.line, self.place.column)

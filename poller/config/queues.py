@@ -10,11 +10,13 @@ from pydantic import AfterValidator, Field
 from poller.config.arn import FIFO_SUFFIX, queue_arn
 from poller.config.event_source import ABSENT, LONGEST_WINDOW, EventSourceMapping
 from poller.config.section import given_key, given_text, given_value
-from poller.config.wording import fault
-from poller.core.filters import SQS, FilterShape
+from poller.config.unbuilt import OF_QUEUES, scaling
+from poller.config.wording import Check, fault
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
+
+    from poller.core.filters import FilterShape
 
 _STREAMS_ONLY = "belongs to streams: "
 _NO_POSITION = _STREAMS_ONLY + "a queue has no positions, each receive brings what is there"
@@ -43,7 +45,7 @@ class QueueMappingConfig(EventSourceMapping):
         "scaling_config": _FLEET,
         "provisioned_poller_config": _FLEET,
     }
-    shape: ClassVar[FilterShape] = SQS
+    unbuilt: ClassVar[Mapping[str, Check]] = {**EventSourceMapping.unbuilt, **OF_QUEUES}
 
     event_source_arn: Annotated[str, AfterValidator(queue_arn)] = Field(
         description="ARN of the SQS queue, standard or FIFO.",
@@ -87,6 +89,13 @@ class QueueMappingConfig(EventSourceMapping):
         return self.event_source_arn.endswith(FIFO_SUFFIX)
 
     @classmethod
+    def filter_shape(cls) -> FilterShape:
+        """SQS's."""
+        from poller.core.filters import SQS  # noqa: PLC0415  (only filters need it, and it takes time to import)
+
+        return SQS
+
+    @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
         """What FIFO queues cannot do, what only they can, and what goes together."""
         yield from super().rules(given)
@@ -94,6 +103,7 @@ class QueueMappingConfig(EventSourceMapping):
         if arn is not None:
             yield from _fifo(given) if arn.endswith(FIFO_SUFFIX) else _standard(given)
         yield from _given_up(given)
+        yield from scaling(given)
 
 
 def _fifo(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
 
 SECTION = "event_source_mappings"
+
+_QUALIFIED = re.compile(r"(?:(?:arn:aws[a-z0-9-]*:lambda:[a-z0-9-]+:)?[0-9]{12}:function:)?([A-Za-z0-9_-]+)(?::[$A-Za-z0-9_-]+)?")
+"""A name, a name and a qualifier, a partial ARN or a whole one."""
 
 
 def collisions(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
@@ -35,8 +39,16 @@ def _unknown_functions(functions: Mapping[str, object], mappings: Sequence[objec
     for index, mapping in enumerate(mappings):
         name = given_text(mapping, "function_name")
         if name and name not in functions:
-            text = f"Function does not exist: {quote(name)} is not under functions{guess(name, functions)}"
+            text = f"Function does not exist: {quote(name)} is not under functions{_instead(name, functions)}"
             yield fault((SECTION, index, "function_name"), text)
+
+
+def _instead(name: str, functions: Mapping[str, object]) -> str:
+    """The function that may have been meant. Lambda takes ARNs and qualifiers as well, which mean nothing here."""
+    found = _QUALIFIED.fullmatch(name) if ":" in name else None
+    bare = found[1] if found else name
+    hint = f", did you mean {quote(bare)}?" if bare in functions else guess(bare, functions)
+    return f", and ARNs and qualifiers mean nothing there{hint}" if found else hint
 
 
 def _taken_names(mappings: Sequence[object]) -> Iterator[InitErrorDetails]:

@@ -42,7 +42,7 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
 
     What comes out is never looked at again. Raises `BadReference`.
     """
-    return _REFERENCE.sub(lambda match: _replacement(match, environ), text)
+    return _REFERENCE.sub(lambda match: _replacement(match, environ), text) if "${" in text else text
 
 
 def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,12 +18,14 @@ from pydantic import (
     model_validator,
 )
 from pydantic import ValidationInfo as Info
+from pydantic_core import core_schema
 
 from poller.config.problem import quote
 from poller.config.tree import folded
-from poller.config.wording import fault, guess, reworded
+from poller.config.wording import Check, fault, guess, nearest, reworded
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
     from pydantic.fields import FieldInfo
     from pydantic_core import InitErrorDetails
 
@@ -60,10 +62,20 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         validate_default=True,
         allow_inf_nan=False,
+        defer_build=True,  # a configuration uses a part of the models, and `poller validate` is to feel instant
     )
 
     refused: ClassVar[Mapping[str, str]] = {}
     """Known keys that cannot be used, in snake case, and why: "is not supported yet: ..."."""
+
+    unbuilt: ClassVar[Mapping[str, Check]] = {}
+    """What Lambda would say to the values of keys in `refused`: who writes a wrong one learns of both at once."""
+
+    @classmethod
+    def from_files(cls, given: dict[str, object], info: Info) -> Iterable[InitErrorDetails]:
+        """Puts what files hold where it belongs, for keys that name files (`*_file`); says what is wrong with those."""
+        del given, info
+        return ()
 
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterable[InitErrorDetails]:
@@ -73,30 +85,47 @@ class Section(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _everything_at_once(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _everything_at_once(cls, given: object, handler: ModelWrapValidatorHandler[Self], info: Info) -> Self:
         if not isinstance(given, Mapping):
             return handler(given)
         usable, faults = _sorted_out(cls, given)
+        faults += cls.from_files(usable, info)
         faults += cls.rules(given)
         try:
             made = handler(usable)
         except ValidationError as error:
-            faults = [*reworded(error, _fields(cls)), *faults]
+            faults = [*reworded(error, _fields(cls), _meant(cls, given)), *faults]
         else:
             if not faults:
                 return made
         raise ValidationError.from_exception_data(cls.__name__, faults, hide_input=True)
 
 
-def _pascal_case(name: str) -> str:
+def pascal_case(name: str) -> str:
+    """`batch_size` as Lambda spells it: `BatchSize`."""
     return "UUID" if name == "uuid" else "".join(word.capitalize() for word in name.split("_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """In an annotation: `choose` says of which model a value is, and makes it.
+
+    Instead of pydantic's union, so that no tag gets into the paths of errors, and no model is built that nobody uses.
+    """
+
+    choose: Callable[[object, Info], object]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Asks for no schema of the union itself."""
+        del source, handler
+        return core_schema.with_info_plain_validator_function(self.choose)
 
 
 class LambdaSection(Section):
     """A section that Lambda has too: keys in snake case, or as Lambda spells them."""
 
     model_config = ConfigDict(
-        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, _pascal_case(name))),
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, pascal_case(name))),
         populate_by_name=True,
     )
 
@@ -115,7 +144,7 @@ def given_key(section: object, field: str) -> str | None:
     """How a field was spelt; None where it was not written."""
     if not isinstance(section, Mapping):
         return None
-    return next((key for key in (field, _pascal_case(field)) if key in section), None)
+    return next((key for key in (field, pascal_case(field)) if key in section), None)
 
 
 def given_text(section: object, field: str) -> str | None:
@@ -133,12 +162,18 @@ def _sorted_out(cls: type[Section], given: Mapping[str, object]) -> tuple[dict[s
     for key, value in given.items():
         field = fields.get(key)
         if field is None:
-            faults.append(fault((str(key),), _stranger(cls, str(key), fields), at="key"))
+            faults += _stranger(cls, str(key), value, fields)
         elif (before := seen.setdefault(id(field), key)) != key:
             faults.append(fault((key,), f"{quote(key)} repeats {quote(before)}", at="key", see=(before,)))
         else:
             usable[key] = value
     return usable, faults
+
+
+def _meant(cls: type[Section], given: Mapping[str, object]) -> set[str]:
+    """The fields that misspelt keys were most likely meant to be."""
+    fields, names = _fields(cls), {id(field): name for name, field in cls.model_fields.items()}
+    return {names[id(fields[near])] for key in given if key not in fields and (near := nearest(key, fields))}
 
 
 @cache
@@ -152,9 +187,12 @@ def _fields(cls: type[Section]) -> Mapping[str, FieldInfo]:
     return spelt
 
 
-def _stranger(cls: type[Section], key: str, spellings: Iterable[str]) -> str:
-    for name, reason in cls.refused.items():
-        if folded(name) == folded(key):
-            return f"{quote(key)} {reason}"
+def _stranger(cls: type[Section], key: str, value: object, spellings: Iterable[str]) -> Iterable[InitErrorDetails]:
+    """What to say of a key that is no field; of one that Lambda has, also what is wrong with its value."""
+    known = next((name for name in cls.refused if folded(name) == folded(key)), None)
+    if known is not None:
+        yield fault((key,), f"{quote(key)} {cls.refused[known]}", at="key")
+        yield from cls.unbuilt[known](key, value, (key,)) if known in cls.unbuilt else ()
+        return
     style = [name for name in spellings if name[:1].isupper() == key[:1].isupper()]
-    return f"unknown key {quote(key)}{guess(key, style or spellings)}"
+    yield fault((key,), f"unknown key {quote(key)}{guess(key, style or spellings)}", at="key")

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from poller.config.arn import stream_arn
+from poller.config.arn import names_table, stream_arn
 from poller.config.event_source import ABSENT, EventSourceMapping
 from poller.config.fields import FOREVER, Age, Moment
-from poller.config.section import given_text, given_value
-from poller.config.wording import fault, must
-from poller.core.filters import KINESIS, FilterShape
+from poller.config.problem import printable
+from poller.config.section import given_key, given_text, given_value
+from poller.config.unbuilt import OF_STREAMS, tumbling
+from poller.config.wording import Check, fault, must
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
 
+    from poller.core.filters import FilterShape
+
 _QUEUES_ONLY = "belongs to queues: "
-_FLEET = ABSENT + "it belongs to queues; limit a stream's function with its maximum_concurrency"
+_FLEET = _QUEUES_ONLY + "limit a stream's function with its maximum_concurrency"
 
 
 def _lanes(factor: int) -> int:
@@ -40,7 +43,7 @@ class StreamMappingConfig(EventSourceMapping):
         "fifo_group_guard": _QUEUES_ONLY + "a shard keeps its order without it",
         "receive_wait": _QUEUES_ONLY + "a stream has no long polls",
     }
-    shape: ClassVar[FilterShape] = KINESIS
+    unbuilt: ClassVar[Mapping[str, Check]] = {**EventSourceMapping.unbuilt, **OF_STREAMS}
 
     event_source_arn: Annotated[str, AfterValidator(stream_arn)] = Field(
         description="ARN of the Kinesis stream.",
@@ -98,14 +101,26 @@ class StreamMappingConfig(EventSourceMapping):
         return None if self.maximum_record_age_in_seconds == FOREVER else float(self.maximum_record_age_in_seconds)
 
     @classmethod
+    def filter_shape(cls) -> FilterShape:
+        """Kinesis's."""
+        from poller.core.filters import KINESIS  # noqa: PLC0415  (only filters need it, and it takes time to import)
+
+        return KINESIS
+
+    @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
-        """A time belongs to AT_TIMESTAMP, and to nothing else."""
+        """A time belongs to AT_TIMESTAMP, and to nothing else; AT_TIMESTAMP to Kinesis."""
         yield from super().rules(given)
-        start, key = given_value(given, "starting_position"), "starting_position_timestamp"
-        timed = given_value(given, key) is not None
-        if start == "AT_TIMESTAMP" and not timed:
-            yield fault(
-                (key,), f'missing key "{key}": AT_TIMESTAMP needs it, for example {key}: 2026-01-01T00:00:00Z', at="parent"
-            )
-        if timed and start in {"TRIM_HORIZON", "LATEST"}:
-            yield fault((key,), f'"{key}" belongs to AT_TIMESTAMP, not to {given_text(given, "starting_position")}', at="key")
+        yield from tumbling(given)
+        yield from _position(given)
+
+
+def _position(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+    start, key = given_value(given, "starting_position"), "starting_position_timestamp"
+    timed = given_value(given, key) is not None
+    if start == "AT_TIMESTAMP" and names_table(arn := given_text(given, "event_source_arn") or ""):
+        yield fault(("starting_position",), f"Unsupported starting position for arn type: {printable(arn)}")
+    elif start == "AT_TIMESTAMP" and not timed:
+        yield fault((key,), f'missing key "{key}": AT_TIMESTAMP needs it, for example {key}: 2026-01-01T00:00:00Z', at="parent")
+    if timed and start in {"TRIM_HORIZON", "LATEST"}:
+        yield fault((key,), f'"{given_key(given, key)}" belongs to AT_TIMESTAMP, not to {start}', at="key")

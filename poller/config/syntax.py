@@ -26,7 +26,8 @@ _COMPLAINTS = (
     _Complaint(r"found character '\\t'", "a tab is not allowed here: use spaces"),
     _Complaint(r"found character '(.)'", 'a value cannot begin with "{0}": put it in quotes'),
     _Complaint(
-        r"mapping values are not allowed", 'no key can end here: put the value in quotes, or look for a missing ":" above'
+        r"mapping values are not allowed",
+        'no key can end here: quote the value, or look above for a missing ":" or a missing space behind one',
     ),
     _Complaint(r"could not find expected ':'", 'a key and ":" are expected here', from_start=True),
     _Complaint(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -12,7 +13,8 @@ from poller.config.problem import quote
 from poller.config.tree import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 """A place inside the configuration: keys and indices from the section down."""
+
+Check = Callable[[str, object, Path], Iterable[InitErrorDetails]]
+"""What is wrong with the value of a key, as written, at a path."""
 
 _EXPECTED = {
     "int_type": "an integer",
@@ -40,6 +45,27 @@ _LAMBDA_SAYS = {
     "startingposition": "Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.",
 }
 _SUGGESTIBLE = 64
+_FORMS = (
+    ("0[0-9]+", ", without a zero in front"),
+    ("[0-9_]+_[0-9_]+", ', without "_"'),
+    ("[0-9]+(:[0-9]+)+", ', not a time with ":"'),
+    (r"(?s:.*)", ", without unit or quotes"),
+)
+"""What YAML 1.1 took for a number, and YAML 1.2 does not."""
+
+
+class Held(str):
+    """Text that a file holds: what is wrong with it is said of the key that names the file."""
+
+    __slots__ = ("key",)
+
+    key: str
+
+    def __new__(cls, text: str, key: str) -> Self:
+        """`key`: the one that names the file."""
+        made = super().__new__(cls, text)
+        made.key = key
+        return made
 
 
 def must(predicate: str) -> PydanticCustomError:
@@ -57,12 +83,17 @@ def fault(path: Path, sentence: str, *, at: At = "value", see: Path | None = Non
     return InitErrorDetails(type=_final(sentence, at, see, depth=len(path)), loc=path, input=None)
 
 
-def reworded(error: ValidationError, fields: Mapping[str, FieldInfo]) -> Iterator[InitErrorDetails]:
+def reworded(error: ValidationError, fields: Mapping[str, FieldInfo], meant: AbstractSet[str]) -> Iterator[InitErrorDetails]:
     """Pydantic's errors, and ours from sections further down, as ours; inputs are dropped.
 
-    Without those that only follow from another: the value that a default would have been made from is wrong.
+    Without those that only follow from another: the value that a default would have been made from is wrong, or the key that is
+    missing was `meant` by one that is misspelt.
     """
-    return (_reworded(each, fields) for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called")
+    return (_reworded(each, fields) for each in error.errors(include_url=False) if not _follows(each, meant))
+
+
+def _follows(error: ErrorDetails, meant: AbstractSet[str]) -> bool:
+    return error["type"] == "default_factory_not_called" or (error["type"] == "missing" and error["loc"][-1] in meant)
 
 
 def _reworded(error: ErrorDetails, fields: Mapping[str, FieldInfo]) -> InitErrorDetails:
@@ -74,8 +105,12 @@ def _reworded(error: ErrorDetails, fields: Mapping[str, FieldInfo]) -> InitError
     key = next((step for step in reversed(error["loc"]) if isinstance(step, str)), "")
     if error["type"] == "missing":
         return fault(error["loc"], _missing(key, fields.get(key)), at="parent")
+    predicate = _predicate(error, fields.get(key))
+    if isinstance(error["input"], Held):
+        named = error["input"].key
+        return fault((*error["loc"][:-1], named), f'what the file of "{named}" holds {predicate}')
     subject = f'"{key}"' if error["loc"][-1:] == (key,) else f'an item of "{key}"'
-    return fault(error["loc"], f"{subject} {_predicate(error, fields.get(key))}")
+    return fault(error["loc"], f"{subject} {predicate}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +139,19 @@ class Fault:
 
 def guess(word: object, known: Iterable[str]) -> str:
     """`, did you mean "batch_size"?`, or nothing."""
+    near = nearest(word, known)
+    return "" if near is None else f", did you mean {quote(near)}?"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The name that somebody most likely meant."""
     if not isinstance(word, str) or len(word) > _SUGGESTIBLE:
-        return ""
+        return None
+    from difflib import get_close_matches  # noqa: PLC0415  (`poller validate` is to feel instant where all is well)
+
     by_fold = {folded(name): name for name in known}
     near = get_close_matches(folded(word).replace("-", ""), by_fold, n=1, cutoff=0.7)
-    return f", did you mean {quote(by_fold[near[0]])}?" if near else ""
+    return by_fold[near[0]] if near else None
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -163,7 +206,7 @@ def _hint(kind: str, value: object) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return ', put it in quotes: "..."'
     if kind in {"int_type", "float_type"} and isinstance(value, str) and value[:1].isdigit():
-        return ", without unit or quotes"
+        return next(hint for form, hint in _FORMS if re.fullmatch(form, value))
     if kind == "bool_type" and isinstance(value, str) and value.lower() in {"yes", "no", "on", "off"}:
         return "; yes, no, on and off are text"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from support.aws import AWS_ENVIRONMENT
+from support.valkey import Valkey, running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from e2e.scene import Scene
 
 ROOT = Path(__file__).parents[2]
@@ -78,15 +82,14 @@ def test_a_store_that_cannot_be_opened_is_said(scene: Scene) -> None:
 
 
 async def test_the_configuration_of_the_readme_runs(scene: Scene) -> None:
-    text = _yaml_of((ROOT / "README.md").read_text())
-    stream, queue = await scene.stream(), await scene.queue()
-    text = text.replace("arn:aws:kinesis:eu-west-1:123456789012:stream/orders", stream)
-    text = text.replace("arn:aws:sqs:eu-west-1:123456789012:orders-failed", queue)
-    assert "123456789012" not in text
+    text, sources = await _with_own_sources(scene, _yaml_of((ROOT / "README.md").read_text()))
+    stream = sources["orders"]
+    queue = yaml.safe_load(text)["event_source_mappings"][0]["destination_config"]["on_failure"]["destination"]
     config = _with_own_endpoints(scene, text)
     shutil.copytree(ROOT / "config" / "functions", scene.folder / "functions")
     daemon = scene.start(config)
-    await daemon.enabled()
+    for mapping in sources:
+        await daemon.enabled(mapping)
 
     [(_, good), (_, bad)] = await scene.streams.put_many(stream, [("key", b'{"id": 17}'), ("key", b"no order")])
     await daemon.logged("batch", outcome="partial", records=2, first_sequence=good, last_sequence=bad)
@@ -97,24 +100,84 @@ async def test_the_configuration_of_the_readme_runs(scene: Scene) -> None:
     assert (scene.folder / "poller.db").exists()
 
 
-@pytest.mark.parametrize("name", [pytest.param("poller.yaml", marks=pytest.mark.slow), "inline.yaml"])
-async def test_the_sample_configurations_run_as_they_are(scene: Scene, name: str) -> None:
-    sample = (ROOT / "config" / name).read_text()
-    stream = await scene.stream()
-    text = re.sub(r"arn:aws:kinesis:[a-z0-9-]+:\d+:stream/orders", stream, sample)
-    assert text != sample
-    shutil.copytree(ROOT / "config" / "functions", scene.folder / "functions")
-    daemon = scene.start(_with_own_endpoints(scene, text), AWS_ENDPOINT_URL=scene.url)
-    await daemon.enabled()
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """For the sample that needs one."""
+    with running(Valkey(folder=tmp_path_factory.mktemp("valkey"), password="hunter2")) as started:
+        yield started
 
-    await scene.streams.put_many(stream, [("key", b'{"id": 17}')])
-    await daemon.logged("batch", outcome="success", records=1)
+
+SAMPLES = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+SLOW = {"poller.yaml", "redis.yaml"}
+"""The configuration of the README is much the same as the first; a test of its own has the second's store."""
+
+MAIL = json.dumps({"to": "a@example.com", "subject": "hello"})
+FEED = {"orders": json.dumps({"id": 17}), "mails": MAIL, "news": MAIL, "receipts": MAIL, "payments": "250"}
+"""A record for each mapping of the samples, which its handler takes."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SAMPLES])
+async def test_the_sample_configurations_run_as_they_are(scene: Scene, name: str, request: pytest.FixtureRequest) -> None:
+    text, sources = await _with_own_sources(scene, (ROOT / "config" / name).read_text())
+    shutil.copytree(ROOT / "config" / "functions", scene.folder / "functions")
+    url = request.getfixturevalue("store").url if "STORE_URL" in text else ""
+    daemon = scene.start(_with_own_endpoints(scene, text), AWS_ENDPOINT_URL=scene.url, STORE_URL=url)
+    for mapping in sources:
+        await daemon.enabled(mapping)
+
+    for mapping, arn in sources.items():
+        await _feed(scene, arn, FEED[mapping])
+    for mapping in sources:
+        await daemon.logged("batch", mapping=mapping, outcome="success", records=1)
     assert await daemon.stopped() == 0
+    assert "hunter2" not in daemon.log.read_text()
+
+
+async def test_a_secret_is_in_no_output_of_a_run(scene: Scene, store: Valkey) -> None:
+    (scene.folder / "url").write_text(f"{store.url}\n")
+    (scene.folder / "token").write_text("hunter2\n")
+    function = scene.function({"environment_file": {"KEY": "token"}}, TOKEN="hunter2")
+    mapping = scene.mapping(await scene.stream())
+    daemon = await scene.running(
+        mapping, functions={"orders": function}, store={"url_file": "url"}, log={"level": "debug", "format": "json"}
+    )
+    await scene.put(mapping["event_source_arn"], 17)
+    await daemon.logged("batch", outcome="success")
+
+    (scene.folder / "poller.yaml").write_text(
+        'store: {url: "redis://:hunter2@nowhere/x"}\nfunctions: {orders: {environment: [hunter2\n'
+    )
+    await daemon.logged("reload_failed")
+    pages = [(await daemon.get(path))[1] for path in ("/metrics", "/livez", "/readyz", "/startupz")]
+    assert await daemon.stopped() == 0
+    printed = [daemon.log.read_text(), daemon.log.with_suffix(".stdout").read_text(), *pages]
+    assert [text for text in printed if "hunter2" in text] == []
+    assert "poller_build_info" in pages[0]
+
+
+async def _with_own_sources(scene: Scene, sample: str) -> tuple[str, dict[str, str]]:
+    """The sample with streams and queues that exist, and the source of each of its mappings."""
+    text = sample
+    for arn in sorted(set(re.findall(r"arn:aws:(?:kinesis|sqs):[^\s\"]+", sample)), key=len, reverse=True):
+        suffix = f"-{re.split('[:/]', arn)[-1]}"
+        made = await (scene.stream(suffix=suffix) if ":kinesis:" in arn else scene.queue(suffix))
+        text = text.replace(arn, made)
+    mappings = yaml.safe_load(text)["event_source_mappings"]
+    return text, {mapping["name"]: mapping["event_source_arn"] for mapping in mappings}
+
+
+async def _feed(scene: Scene, arn: str, body: str) -> None:
+    if ":kinesis:" in arn:
+        await scene.streams.put_many(arn, [("key", body.encode())])
+    else:
+        await scene.queues.send(arn, body, group="group" if arn.endswith(".fifo") else None)
 
 
 def _with_own_endpoints(scene: Scene, text: str) -> Path:
-    """The configuration, with this scene's server in the place of AWS and a port of its own."""
+    """The configuration, with this scene's server in the place of AWS, a port of its own, and polls that a drain can wait for."""
     config = yaml.safe_load(text)
+    for mapping in config["event_source_mappings"]:
+        mapping.update({"receive_wait": 1} if ":sqs:" in mapping["event_source_arn"] else {})
     config["aws"] = {"endpoint_url": scene.url} | {key: value for key, value in config.get("aws", {}).items() if value}
     config["http"] = {"listen": f"127.0.0.1:{scene.port}"}
     path = scene.folder / "poller.yaml"

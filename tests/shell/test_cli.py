@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -107,18 +106,6 @@ def test_options_for_the_log_go_before_the_file(monkeypatch: pytest.MonkeyPatch)
     assert main(["run", "--config", str(ROOT / "config" / "inline.yaml"), "--log-level", "debug"]) == 0
     assert main(["run", "--config", str(ROOT / "config" / "inline.yaml"), "--log-format", "json"]) == 0
     assert [(each.log.level, each.log.format) for each in daemon.configs] == [("debug", "console"), ("info", "json")]
-
-
-def test_a_reload_reads_the_same_file_with_the_same_options_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = with_daemon(monkeypatch)
-    monkeypatch.chdir(ROOT)
-    assert main(["run", "--config", "config/inline.yaml", "--log-level", "debug"]) == 0
-    monkeypatch.chdir("/")
-    ([file], [config]) = daemon.files, daemon.configs
-    assert file.path == ROOT / "config" / "inline.yaml"
-    monkeypatch.chdir(ROOT)
-    assert file.read() == config
-    assert file.read().log.level == "debug"
 
 
 def test_run_starts_nothing_with_a_wrong_configuration(

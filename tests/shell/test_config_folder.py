@@ -7,6 +7,7 @@ import pytest
 from poller.clock import SystemClock
 from poller.config import Config, InvalidConfig, load
 
+NO_KEY = 'no key can end here: quote the value, or look above for a missing ":" or a missing space behind one'
 FUNCTION = "{executor: inline, handler: app.handler}"
 
 
@@ -93,7 +94,7 @@ def test_syntax_errors_of_all_files_are_told_at_once_and_nothing_that_may_follow
     shown = message(a_yaml="functions: [\n", b_yaml=f"event_source_mappings:\n  - {mapping('one', 'f')}\n", c_yaml="a: b: c\n")
     assert heads(shown) == [
         "conf.d/a.yaml:2:1: error: a bracket is never closed",
-        'conf.d/c.yaml:1:5: error: no key can end here: put the value in quotes, or look for a missing ":" above',
+        f"conf.d/c.yaml:1:5: error: {NO_KEY}",
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from support.config_doc import DOCUMENT, document
 
 from poller.clock import SystemClock
 from poller.config import Config, Connection, FunctionConfig, InlineFunctionConfig, ProcessFunctionConfig, load
@@ -66,7 +67,7 @@ def test_the_process_as_a_whole_has_defaults_for_everything(tmp_path: Path) -> N
     path.write_text("functions: {}\nevent_source_mappings: []\n")
     assert load(path, SystemClock()).model_dump() == {
         "aws": {"region": None, "endpoint_url": None, "profile": None},
-        "store": {"url": f"sqlite:///{tmp_path}/poller.db", "lease_duration": 10},
+        "store": {"url": f"sqlite:///{tmp_path}/poller.db", "url_file": None, "lease_duration": 10},
         "http": {"listen": "127.0.0.1:9108"},
         "log": {"level": "info", "format": "auto"},
         "drain_timeout": 30,
@@ -214,6 +215,10 @@ def test_every_field_is_on_the_page_about_the_configuration(section: type[BaseMo
     assert re.search(rf"[`.]{name}[`.]", page), section
 
 
+def test_the_page_about_the_configuration_is_made_from_the_models() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: make docs"
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_every_sample_is_valid_and_its_handlers_are_there(path: Path) -> None:
     loaded = load(path, SystemClock(), environ={})
@@ -224,4 +229,4 @@ def test_every_sample_is_valid_and_its_handlers_are_there(path: Path) -> None:
 
 
 def test_there_are_samples() -> None:
-    assert {path.name for path in SAMPLES} >= {"poller.yaml", "queue.yaml", "inline.yaml"}
+    assert {path.name for path in SAMPLES} == {"poller.yaml", "queue.yaml", "fifo.yaml", "inline.yaml", "redis.yaml"}

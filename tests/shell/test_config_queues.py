@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from poller.clock import SystemClock
 from poller.config import Config, Connection, InvalidConfig, QueueMappingConfig, StreamMappingConfig, load
+from poller.config.filters import LONGEST_PATTERN, MOST_FILTERS
 from poller.config.mappings import default_uuid
 from poller.core.filters import FILTERS_LIMIT, FILTERS_LIMIT_RAISED, KINESIS, PATTERN_LIMIT, SQS, compile_filter
 
@@ -114,7 +115,8 @@ def test_a_second_mapping_of_a_queue_and_a_function_is_refused_in_lambdas_words(
 
 def test_there_may_be_as_many_filters_as_aws_allows_on_request() -> None:
     one = {"pattern": {"body": ["x"]}}
-    assert FILTERS_LIMIT < FILTERS_LIMIT_RAISED
+    assert FILTERS_LIMIT < FILTERS_LIMIT_RAISED == MOST_FILTERS
+    assert PATTERN_LIMIT == LONGEST_PATTERN
     made = config(queue(filter_criteria={"filters": [one] * FILTERS_LIMIT_RAISED})).event_source_mappings[0]
     assert len(made.patterns) == FILTERS_LIMIT_RAISED
     ((path, message),) = problems(queue(filter_criteria={"filters": [one] * (FILTERS_LIMIT_RAISED + 1)}))

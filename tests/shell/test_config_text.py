@@ -97,7 +97,7 @@ def test_an_endless_key_is_cut_in_the_message() -> None:
         (b"---\n...\n", "config.yaml:2:1: error: a configuration must be a mapping (key: value)\n     2 | ...\n       | ^"),
         (b"a: \xff\n", "config.yaml: error: not UTF-8: byte 0xff in line 1"),
         ("functions: {}\n".encode("utf-16"), "config.yaml: error: not UTF-8: byte 0xff in line 1"),
-        (b"x" * 1_000_001, "config.yaml: error: larger than 1,000,000 bytes: this is no configuration"),
+        (b"x" * 1_000_001, "config.yaml: error: larger than 1,000,000 bytes"),
         (b"- a\n", "config.yaml:1:1: error: a configuration must be a mapping (key: value)\n     1 | - a\n       | ^"),
         (b"text\n", "config.yaml:1:1: error: a configuration must be a mapping (key: value)\n     1 | text\n       | ^"),
     ],
@@ -119,6 +119,12 @@ def test_a_file_that_may_not_be_read_is_told_with_the_systems_reason() -> None:
     assert str(caught.value).partition(": error: ")[2] in {"Permission denied", "Input/output error", "Operation not permitted"}
 
 
+def test_a_name_that_no_file_can_have_is_told_with_the_systems_reason() -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load(Path("a" * 300), SystemClock())
+    assert str(caught.value) == f"{'a' * 300}: error: File name too long"
+
+
 def test_a_byte_order_mark_does_not_matter() -> None:
     assert loaded(b"\xef\xbb\xbf" + VALID.encode()).functions.keys() == {"f"}
 
@@ -133,7 +139,10 @@ def test_lines_are_counted_whatever_ends_them(line_break: str) -> None:
     [
         ("a: 1\n\tb: 2\n", "2:1: error: a tab is not allowed here: use spaces"),
         ("a: @b\n", '1:4: error: a value cannot begin with "@": put it in quotes'),
-        ("a: b: c\n", '1:5: error: no key can end here: put the value in quotes, or look for a missing ":" above'),
+        (
+            "a: b: c\n",
+            '1:5: error: no key can end here: quote the value, or look above for a missing ":" or a missing space behind one',
+        ),
         ("a: 1\nb\nc: 1\n", '2:1: error: a key and ":" are expected here'),
         ('a: "b" c\n', "1:8: error: text after the end of the value: put all of it in quotes"),
         ("a:\n    b: 1\n  c: 2\n", "3:3: error: the indentation fits no block above"),
