@@ -1,21 +1,45 @@
-"""The function under the poller: it does nothing, and counts what it did nothing with."""
+"""The function under the poller, which does nothing; and the laps of CPU that records cost, for all that is in Python."""
 
 from __future__ import annotations
 
 import resource
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from poller.drain import Drain
 
 
-class Count:
-    """Records seen, CPU seconds used when the first were, and what to do when there are enough."""
+class Laps:
+    """CPU seconds used when the first records were seen, and after each lap since.
+
+    Attributes:
+        seen: records so far.
+        lap: records of a lap.
+        enough: after so many a `drain` starts.
+    """
 
     seen = 0
+    lap = 1
     enough = 0
-    before = 0.0
     drain: Drain | None = None
+    marks: list[float] = []  # noqa: RUF012  there is one for the process
+
+    @classmethod
+    def saw(cls, records: int) -> None:
+        """So many more."""
+        if not cls.marks:
+            cls.marks.append(used())
+        cls.seen += records
+        if cls.seen >= cls.lap * len(cls.marks):
+            cls.marks.append(used())
+        if cls.seen >= cls.enough and cls.drain is not None:
+            cls.drain.start()
+
+    @classmethod
+    def costs(cls) -> list[float]:
+        """CPU seconds of a record, for each lap."""
+        return [(after - before) / cls.lap for before, after in pairwise(cls.marks)]
 
 
 def used() -> float:
@@ -26,7 +50,4 @@ def used() -> float:
 
 async def nothing(event: dict[str, Any], _context: object) -> None:
     """The handler."""
-    Count.before = Count.before or used()
-    Count.seen += len(event["Records"])
-    if Count.seen >= Count.enough and Count.drain is not None:
-        Count.drain.start()
+    Laps.saw(len(event["Records"]))
