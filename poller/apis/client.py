@@ -13,6 +13,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import NoRegionError, PartialCredentialsError, ProfileNotFound
 
 from poller import __version__
+from poller.apis.direct import DirectCalls
 from poller.apis.errors import FOREIGN, Call, translate
 from poller.apis.parser import LeanParserFactory
 from poller.errors import ConfigError
@@ -107,11 +108,13 @@ class AwsClients:
             creating = self._session(settings.profile).create_client(
                 service, region_name=region, endpoint_url=url, config=self._config
             )
-            return await self._stack.enter_async_context(creating)
+            client: Sdk = await self._stack.enter_async_context(creating)
         except (ProfileNotFound, NoRegionError, PartialCredentialsError, ValueError) as error:
             raise ConfigError(f"cannot make a client for {service} (region {region}, endpoint {url}): {error}") from error
         except FOREIGN as error:
             raise translate(error, Call("CreateClient", service)) from None
+        _shorten(client)
+        return client
 
     def _session(self, profile: str | None) -> Sdk:
         if profile not in self._sessions:
@@ -120,6 +123,14 @@ class AwsClients:
             session.register_component("response_parser_factory", LeanParserFactory())
             self._sessions[profile] = session
         return self._sessions[profile]
+
+
+def _shorten(client: Sdk) -> None:
+    """Sends calls of JSON services the short way."""
+    model = client.meta.service_model
+    if model.resolved_protocol == "json":
+        direct = DirectCalls(client, LeanParserFactory().create_parser("json"))
+        client.meta.events.register(f"before-call.{model.service_id.hyphenize()}", direct.call)
 
 
 def _config(transport: Transport) -> Sdk:
