@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import pytest
+from support.sim.bugs import QUEUE_SEEDS, STREAM_SEEDS
 from support.sim.play import run
 
-FAST = range(100)
-SLOW = range(100, 600)
+SLOW = 600
+SLOW_QUEUES = 360
 
 
-@pytest.mark.parametrize("seed", FAST)
+@pytest.mark.parametrize("seed", range(STREAM_SEEDS))
 def test_a_run_breaks_no_promise_and_works_everything_off(seed: int) -> None:
     assert run(seed).calm > 0
 
 
+@pytest.mark.parametrize("seed", range(QUEUE_SEEDS))
+def test_a_run_with_queues_breaks_no_promise_and_works_everything_off(seed: int) -> None:
+    assert run(seed, queues=True).calm > 0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SLOW)
+@pytest.mark.parametrize("seed", range(STREAM_SEEDS, SLOW))
 def test_many_more_runs_break_no_promise_and_work_everything_off(seed: int) -> None:
     assert run(seed).calm > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(QUEUE_SEEDS, SLOW_QUEUES))
+def test_many_more_runs_with_queues_break_no_promise_and_work_everything_off(seed: int) -> None:
+    assert run(seed, queues=True).calm > 0

@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from support.teeth import ROOT, Mutant, copied
+from support.sim.bugs import Bug, broken
+from support.teeth import copied
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-RUN = "tests/simulation/test_simulation.py::test_a_run_breaks_no_promise_and_works_everything_off"
-FAST = "0..99"
-
-PLAY = """
-import sys
-import poller
-from support.sim.__main__ import main
-assert poller.__file__.startswith(sys.argv[1]), poller.__file__
-sys.exit(main(["--stop", "1", "--seeds", sys.argv[2]]))
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bug(Mutant):
-    """A mutant that a run must notice.
-
-    Attributes:
-        seeds: where it was seen last. All others are played after them, as a change of anything may have moved it.
-    """
-
-    tests: tuple[str, ...] = (RUN,)
-    seeds: str
-
 
 QUICK = [
     Bug(
@@ -123,8 +96,8 @@ BUGS = [
     Bug(
         name="permits are not given back",
         file="poller/function.py",
-        old="            for served in self._ledger.give_back(ticket):",
-        new="            for served in self._ledger.give_back(ticket) if held else ():",
+        old="self._serve(self._ledger.give_back(ticket))",
+        new="self._serve(self._ledger.give_back(ticket) if held else [])",
         seeds="0,4",
     ),
     Bug(
@@ -164,7 +137,7 @@ BUGS = [
     ),
     Bug(
         name="a shard whose cancellation crosses the loss of its lease lives on",
-        file="poller/mapping.py",
+        file="poller/supervise.py",
         old="    if task is not None and task.cancelling():\n        raise asyncio.CancelledError\n",
         new="    del task\n",
         seeds="12,79",
@@ -243,21 +216,3 @@ def test_each_planted_bug_breaks_a_promise(bug: Bug, tmp_path: Path) -> None:
 def test_each_bug_can_still_be_planted(bug: Bug, tmp_path: Path) -> None:
     """Quick, so that a change of the source that leaves a bug behind is noticed at once."""
     bug.plant(copied(tmp_path))
-
-
-def broken(bug: Bug, folder: Path) -> str:
-    """What is told of the first run that breaks a promise with the bug. Fails where none does."""
-    copy = copied(folder)
-    bug.plant(copy)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", PLAY, str(copy), f"{bug.seeds},{FAST}"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{copy}:{ROOT / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=115,
-        check=False,
-    )
-    assert done.returncode == 1, f"{bug}: no seed noticed it\n{done.stdout}"
-    return done.stdout

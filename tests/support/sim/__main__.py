@@ -16,6 +16,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--seeds", default="0..99", help="one seed, several (3,14,15), a range with both ends (0..99), or all of it (42,0..99)"
     )
+    parser.add_argument("--queues", action="store_true", help="scenarios of queues, not of streams")
     parser.add_argument("--trace", action="store_true", help="print every line, with the daemon's log between them")
     parser.add_argument("--digest", action="store_true", help="print the digest of each run")
     parser.add_argument("--stop", type=int, default=0, help="stop after so many violations; 0: never")
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     began, wrong = time.perf_counter(), []
     seeds = list(numbers(options.seeds))
     for seed in seeds:
-        if not played(seed, trace=options.trace, digest=options.digest):
+        if not played(seed, queues=options.queues, trace=options.trace, digest=options.digest):
             wrong.append(seed)
             if len(wrong) == options.stop:
                 break
@@ -31,11 +32,11 @@ def main(arguments: list[str]) -> int:
     return 1 if wrong else 0
 
 
-def played(seed: int, *, trace: bool, digest: bool) -> bool:
+def played(seed: int, *, queues: bool, trace: bool, digest: bool) -> bool:
     """Whether a seed keeps all promises; prints what it is asked to, and what is wrong."""
     seen = Trace(keep=None) if trace else Trace()
     try:
-        result = run(seed, seen, logs=trace)
+        result = run(seed, seen, queues=queues, logs=trace)
     except Violation as violation:
         print(violation, flush=True)
         return False

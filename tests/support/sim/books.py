@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from poller.core.model import ShardId
     from support.sim.hold import Hold
     from support.sim.process import Process
-    from support.sim.scenario import MappingPlan, Put
+    from support.sim.scenario import FunctionPlan, MappingPlan, Put
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +109,10 @@ class Call:
     hold: Hold
     low: int
     high: int
+
+    @property
+    def function(self) -> FunctionPlan:
+        return self.line.plan.function
 
     def __str__(self) -> str:
         return f"{self.process.name} {self.line} [{self.low},{self.high})"

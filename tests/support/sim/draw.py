@@ -29,11 +29,15 @@ from support.sim.scenario import (
 from support.virtual import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from support.sim.weather import Service
 
 HOWS: tuple[How, ...] = get_args(How)
 STARTS: tuple[Start, ...] = ("TRIM_HORIZON", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 UNLIMITED = 1000
+OUTAGES: Mapping[Service, float] = {"store": 0.4, "kinesis": 0.25, "sqs": 0.4}
+"""How often each service has one."""
 TWO_HOURS = 7200.0
 
 
@@ -48,8 +52,8 @@ def draw(seed: int) -> Scenario:
     span = chance.uniform(5.0, 40.0)
     lease = float(chance.choice((4, 6, 10, 15)))
     calm_at = span + chance.uniform(10.0, 30.0)
-    outages = _outages(chance, calm_at)
-    acts = _acts(chance, streams, Moments(chance, outages, first, calm_at))
+    outages = draw_outages(chance, calm_at)
+    acts = draw_acts(chance, streams, Moments(chance, outages, first, calm_at))
     return Scenario(
         seed=seed,
         streams=streams,
@@ -58,7 +62,7 @@ def draw(seed: int) -> Scenario:
         puts=_puts(chance, streams, mappings, (first, span)),
         acts=acts,
         outages=outages,
-        storm=_storm(chance),
+        storm=draw_storm(chance),
         limits=_limits(chance),
         calm_at=max([calm_at, *(outage.ends for outage in outages)]),
         lease=lease,
@@ -170,7 +174,7 @@ class _Moods:
 # ------------------------------------------------------------------------------------------------------------------ misfortunes
 
 
-def _storm(chance: Random) -> Storm:
+def draw_storm(chance: Random) -> Storm:
     """A quarter of the runs has no faulty calls at all, so that crashes and outages are also seen alone."""
     worst = chance.choice((0.0, 0.03, 0.08, 0.2))
 
@@ -190,13 +194,13 @@ def _storm(chance: Random) -> Storm:
     )
 
 
-def _outages(chance: Random, until: float) -> tuple[Outage, ...]:
+def draw_outages(chance: Random, until: float, of: Mapping[Service, float] = OUTAGES) -> tuple[Outage, ...]:
     found: list[Outage] = []
-    for service, odds in (("store", 0.4), ("kinesis", 0.25), ("sqs", 0.4)):
+    for service, odds in of.items():
         if chance.random() < odds:
             begins = chance.uniform(0.0, until * 0.8)
             ends = begins + chance.choice((5.0, 5.0, 15.0, 30.0, 60.0))
-            found.append(Outage(service=service, begins=begins, ends=ends, hangs=chance.random() < 0.5))  # type: ignore[arg-type]
+            found.append(Outage(service=service, begins=begins, ends=ends, hangs=chance.random() < 0.5))
     return tuple(found)
 
 
@@ -216,7 +220,7 @@ class Moments:
         return self._chance.uniform(self.first, self.until)
 
 
-def _acts(chance: Random, streams: Sequence[StreamPlan], moments: Moments) -> tuple[Act, ...]:
+def draw_acts(chance: Random, streams: Sequence[StreamPlan], moments: Moments) -> tuple[Act, ...]:
     """At most three crashes and two drains, some a second owner; all before the calm, so that it shows what they left."""
     slots = (0, 1) if chance.random() < 0.4 else (0,)
     acts: list[Act] = [Join(at=moments.first, slot=0)]
@@ -238,7 +242,7 @@ def _acts(chance: Random, streams: Sequence[StreamPlan], moments: Moments) -> tu
         acts.append(Freeze(at=at, slot=slot, seconds=chance.choice((2.0, 8.0, 20.0)) * chance.uniform(0.5, 1.5)))
     for at, slot in some(2, 0.15):
         acts.append(Jump(at=at, slot=slot, seconds=chance.choice((-TWO_HOURS, TWO_HOURS))))
-    for at, slot in some(2, 0.4):
+    for at, slot in some(2, 0.4) if streams else ():
         acts.append(Reshard(at=at, stream=chance.choice(streams), merge=chance.random() < 0.4, draw=chance.getrandbits(16)))
         if chance.random() < 0.4:  # while somebody works off the rest of what was closed
             acts.append(Restart(at=at + chance.uniform(0.3, 6.0), slot=slot, away=chance.choice((0.0, 1.0))))

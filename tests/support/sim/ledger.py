@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from poller.config.mappings import default_uuid
 from support.sim.books import Book, Call, Entry, Line, Tally
 from support.sim.journal import Broken
+from support.sim.queue_books import QueueBooks
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from support.sim.hold import Hold
     from support.sim.journal import Trace
     from support.sim.process import Process
+    from support.sim.queue_books import QueueCall
     from support.sim.scenario import MappingPlan, Put, Scenario
 
 
@@ -32,6 +34,7 @@ class Ledger:
         running: invocations under way, of all processes that are alive.
         request_ids: of all invocations.
         holds: every hold of a lease there ever was.
+        queues: what is known of messages.
         processes: by the name under which they own leases.
     """
 
@@ -41,7 +44,8 @@ class Ledger:
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.books: dict[tuple[str, ShardId], Book] = {}
         self.tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
-        self.running: dict[Call, None] = {}
+        self.queues = QueueBooks()
+        self.running: dict[Call | QueueCall, None] = {}
         self.request_ids: set[str] = set()
         self.holds: dict[Lease, Hold] = {}
         self.processes: dict[str, Process] = {}

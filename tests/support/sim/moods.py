@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from poller.core.model import Answer
+    from support.sim.queue_scenario import Send
     from support.sim.scenario import FunctionPlan, How, Put
     from support.sim.weather import Weather
 
@@ -31,7 +32,7 @@ WELL = (b"", b"null", b"{}", b"[]", b'""', b'{"batchItemFailures":[]}', b'{"batc
 class Moods:
     """How functions behave, in all processes: the records say it, chance adds to it until the calm."""
 
-    def __init__(self, puts: tuple[Put, ...], weather: Weather, chance: Random) -> None:
+    def __init__(self, puts: tuple[Put | Send, ...], weather: Weather, chance: Random) -> None:
         self._puts = {put.number: put for put in puts}
         self._weather = weather
         self._chance = chance
@@ -40,7 +41,7 @@ class Moods:
     def answer(self, function: FunctionPlan, numbers: list[int], ids: list[str]) -> tuple[float, Answer]:
         """What the function says to these records, and after how many seconds."""
         chance, storm = self._chance, self._weather.storm
-        if not self._weather.calm and chance.random() < storm.refusal:
+        if self._weather.outage("function") or (not self._weather.calm and chance.random() < storm.refusal):
             return chance.uniform(0.0, 0.1), self._refusal()
         puts = [self._puts[number] for number in numbers]
         seconds = min(function.usual * chance.random() + sum(put.slow for put in puts), 0.95 * function.timeout)
@@ -52,7 +53,7 @@ class Moods:
             return function.timeout, Errored("timeout", ERROR)
         return seconds, self._said(how, [ids[index] for index in failing], ids)
 
-    def _fails(self, function: FunctionPlan, put: Put) -> bool:
+    def _fails(self, function: FunctionPlan, put: Put | Send) -> bool:
         self._delivered[function.name, put.number] += 1
         return put.failures is None or self._delivered[function.name, put.number] <= put.failures
 

@@ -18,6 +18,9 @@ from support.sim.draw import draw
 from support.sim.figures import check_ages, check_figures, iterator_ages
 from support.sim.journal import Trace, Violation
 from support.sim.process import Process
+from support.sim.queue_closing import check_drained, check_messages, waiting
+from support.sim.queue_draw import draw_queues
+from support.sim.queue_scenario import Send
 from support.sim.scenario import Crash, Freeze, Join, Jump, Pause, Put, Reshard, Restart
 from support.sim.surroundings import Surroundings
 from support.sim.weather import PATIENCE
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from support.sim.ledger import Ledger
     from support.sim.scenario import Act, Limits, Scenario
 
-COMMAND = "PYTHONPATH=tests .venv/bin/python -m support.sim --trace --seeds"
+COMMAND = "PYTHONPATH=tests .venv/bin/python -m support.sim --trace"
 LOOK = 0.5
 """Seconds between two looks at whether everything is done."""
 
@@ -51,14 +54,18 @@ class Played:
     calm: float
 
 
-def run(seed: int, trace: Trace | None = None, *, logs: bool = False) -> Played:
-    """Plays the scenario of a seed. Raises `Violation`. With `logs` the trace has the daemon's log between its lines."""
-    trace, scenario = trace or Trace(), draw(seed)
+def run(seed: int, trace: Trace | None = None, *, queues: bool = False, logs: bool = False) -> Played:
+    """Plays the scenario of a seed, of streams or with `queues`. Raises `Violation`.
+
+    With `logs` the trace has the daemon's log between its lines.
+    """
+    trace, scenario = trace or Trace(), draw_queues(seed) if queues else draw(seed)
     try:
         calm = run_virtually(_supervised(scenario, trace, logs=logs), Random(f"loop {seed}"))
     except Exception as error:
         lines = "\n".join(trace.lines)
-        raise Violation(f"seed {seed}: {error}\n\n{lines}\n\nAgain, in full: {COMMAND} {seed}") from error
+        again = f"{COMMAND}{' --queues' if queues else ''} --seeds {seed}"
+        raise Violation(f"seed {seed}: {error}\n\n{lines}\n\nAgain, in full: {again}") from error
     return Played(digest=trace.digest, calm=calm)
 
 
@@ -90,7 +97,7 @@ class Play:
         """Storm, calm, and the end. Returns how long the calm took."""
         async with asyncio.TaskGroup() as acts:
             acts.create_task(self._watch_ages())
-            for act in sorted((*self._scenario.puts, *self._scenario.acts), key=lambda act: act.at):
+            for act in sorted((*self._scenario.puts, *self._scenario.acts, *self._scenario.sends), key=lambda act: act.at):
                 await asyncio.sleep(max(0.0, act.at - self._loop.time()))
                 self._perform(act, acts)
         await asyncio.sleep(max(0.0, self._scenario.calm_at - self._loop.time()))
@@ -119,10 +126,12 @@ class Play:
 
     # --------------------------------------------------------------------------------------------------------------- acts
 
-    def _perform(self, act: Act | Put, acts: asyncio.TaskGroup) -> None:
+    def _perform(self, act: Act | Put | Send, acts: asyncio.TaskGroup) -> None:
         match act:
             case Put():
                 self._around.put(act)
+            case Send():
+                self._around.send(act)
             case Reshard():
                 self._around.reshard(act)
             case Join(slot=slot):
@@ -163,12 +172,14 @@ class Play:
     async def _stop(self, process: Process) -> None:
         await process.stop()
         check_figures(self._scenario, process)
+        if process.alive:
+            check_drained(self._scenario, process)
 
     # --------------------------------------------------------------------------------------------------------------- calm
 
     def _calm_down(self) -> None:
         self.ledger.trace.note("calm")
-        self._around.weather.calm = True
+        self._around.calm_down()
         for process in self._living.values():
             process.clock.right()
 
@@ -179,12 +190,13 @@ class Play:
             await asyncio.sleep(LOOK)
             if self._loop.time() > until:
                 left = [f"{line} {line.reached}/{len(line.book.entries)}" for line in self.ledger.lines() if not line.done]
+                left += waiting(self.ledger)
                 self._fail(
                     f"in {patience(self._scenario):.0f} s of calm not everything was worked off: {left}, {self._orphans()}"
                 )
 
     def _done(self) -> bool:
-        return all(line.done for line in self.ledger.lines())
+        return all(line.done for line in self.ledger.lines()) and not waiting(self.ledger)
 
     def _orphans(self) -> list[str]:
         return unread(self.ledger, self._around.contents, list(self._living.values()))
@@ -207,6 +219,7 @@ class Play:
             await self._stop(process)
         self._living.clear()
         check_outcome(self.ledger, self._around.contents, self._around.queues[1])
+        check_messages(self.ledger, self._around.queues[1])
 
     def _fail(self, what: str) -> NoReturn:
         self.ledger.fail(what)
@@ -222,7 +235,20 @@ def patience(scenario: Scenario) -> float:
         old = plan.age + 80.0 if plan.age >= 0 else 0.0
         slow = sum(put.slow for put in scenario.puts if put.stream == plan.stream)
         worst += old + failing * tries * (plan.function.timeout + 4.0) + slow * tries + len(scenario.puts) * plan.function.usual
-    return 240.0 + min(worst, 2000.0)
+    return 240.0 + min(worst, 2000.0) + queue_patience(scenario)
+
+
+def queue_patience(scenario: Scenario) -> float:
+    """The same for queues: what failed, or got lost, comes back when it is not hidden any more, often one after the other."""
+    worst = 0.0
+    for plan in scenario.queue_mappings:
+        sends = [send for send in scenario.sends if send.queue == plan.queue]
+        tries = 2 + (plan.maximum or plan.queue.redrive or 6)
+        hidden = max(float(plan.hides), 60.0 if plan.release == "backoff" else 0.0)
+        failing = sum(send.failures != 0 for send in sends)
+        worst += 4 * hidden + failing * tries * (hidden + plan.function.timeout)
+        worst += sum(plan.function.usual + send.slow for send in sends) * tries
+    return min(worst, 6000.0)
 
 
 # -------------------------------------------------------------------------------------------------------------- the process-wide

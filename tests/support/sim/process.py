@@ -8,7 +8,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poller.compose import World
-from poller.config import Config
 from poller.daemon import serve
 from poller.drain import Drain
 from poller.observe.metrics import Metrics
@@ -16,14 +15,16 @@ from poller.wiring import Wiring
 from support.sim.books import Moment, Tally
 from support.sim.executor import SimExecutor
 from support.sim.letters import SimSqs
-from support.sim.scenario import ACCOUNT, QUEUE
+from support.sim.queue_api import SimQueue
+from support.sim.scenario import MappingPlan
 from support.sim.store import SimStore
 from support.sim.stream import SimKinesis
 from support.sim.weather import Trouble
+from support.sim.written import configuration
 from support.virtual import EPOCH, Freezer, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from poller.config import Connection, StoreConfig
     from poller.core.model import ShardId
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from poller.services import KinesisApi, SqsApi
     from poller.wiring import Worker
     from support.sim.hold import Hold
-    from support.sim.scenario import MappingPlan, Scenario
+    from support.sim.queue_scenario import QueueMappingPlan
     from support.sim.surroundings import Surroundings
     from support.sim.weather import Service
 
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 COMES_TO = 0.05
 """Seconds after a thaw in which a process stops what it should not do any more."""
+
+ROUNDING = 1e-5
+"""Seconds by which the loop may be early."""
 
 GRACE = 2.0
 """Seconds beyond its time-out by which a drain is over."""
@@ -75,7 +79,8 @@ class Process:
         alive: false from its crash on: nothing that it does counts.
         holds: by mapping and shard, the lease that it got last.
         kinesis: by mapping, its connections.
-        read_at: when it read a shard of a stream last, by the loop's clock; `thawed_at`: when it was frozen last.
+        read_at: when it read a shard of a stream last, by the loop's clock.
+        frozen_at, thawed_at: when it was frozen last, and until when.
     """
 
     def __init__(self, name: str, around: Surroundings) -> None:
@@ -85,18 +90,19 @@ class Process:
         self.drain = Drain()
         self.freezer = Freezer()
         self._patient_until = inf
-        self.thawed_at = -COMES_TO
+        self.frozen_at, self.thawed_at = -inf, -COMES_TO
         self.metrics = Metrics()
         self.alive = True
         self.holds: dict[tuple[str, ShardId], Hold] = {}
         self.kinesis: dict[str, SimKinesis] = {}
         self.read_at: dict[tuple[str, ShardId], float] = {}
-        self._sqs: list[SimSqs] = []
+        self._letters: list[SimSqs] = []
+        self._queues: list[SimQueue] = []
         self._store: SimStore | None = None
         self._around = around
         self._scenario = around.scenario
         self._unread = iter(around.scenario.mappings)
-        self._unsent = iter([plan for plan in around.scenario.mappings if plan.destination])
+        self._unpolled = self._sqs_users()
         self.ledger.processes[name] = self
         world = World(clock=self.clock, rng=self._chance("daemon"), wiring=self._wiring(), owner=name)
         running = serve(configuration(self._scenario), world, self.drain, self.metrics)
@@ -121,6 +127,7 @@ class Process:
         """Stands still for so long."""
         self.ledger.trace.note(f"{self.name} is frozen for {seconds:.1f} s")
         self.freezer.freeze()
+        self.frozen_at = self.clock.monotonic()
         await asyncio.sleep(seconds)
         self._thaw()
 
@@ -132,7 +139,7 @@ class Process:
     @property
     def impatient(self) -> bool:
         """Its drain has taken too long: what still runs is cancelled."""
-        return self.clock.monotonic() >= self._patient_until
+        return self.clock.monotonic() >= self._patient_until - ROUNDING
 
     def _thaw(self) -> None:
         if self.freezer.frozen:
@@ -147,7 +154,9 @@ class Process:
         self.ledger.trace.note(f"{self.name} crashes{', loose' if loose else ''}")
         for stream in self.kinesis.values():
             stream.cut()
-        for queue in self._sqs:
+        for letters in self._letters:
+            letters.cut()
+        for queue in self._queues if not loose else ():
             queue.cut()
         if self._store is not None and not loose:
             self._store.cut()
@@ -186,11 +195,22 @@ class Process:
         return self.kinesis[plan.name]
 
     async def _connect_queue(self, _: Connection) -> SqsApi:
-        """One for each mapping with a destination, in their order."""
-        plan = next(self._unsent)
-        connection = SimSqs(self, plan, self._around.queues, self._trouble("sqs", plan.name))
-        self._sqs.append(connection)
-        return connection
+        """Of mappings of streams that with a destination has one, of queues each, and one with a destination another."""
+        plan, service = next(self._unpolled)
+        faults = self._trouble(service, plan.name)
+        if isinstance(plan, MappingPlan):
+            self._letters.append(SimSqs(self, plan, self._around.queues, faults))
+            return self._letters[-1]
+        self._queues.append(SimQueue(self, plan, self._around.queues, faults))
+        return self._queues[-1]
+
+    def _sqs_users(self) -> Iterator[tuple[MappingPlan | QueueMappingPlan, Service]]:
+        """In the order in which they are made: as they are written."""
+        for stream in self._scenario.mappings:
+            yield from ((stream, "sqs"),) if stream.destination else ()
+        for queue in self._scenario.queue_mappings:
+            yield queue, "sqs"
+            yield from ((queue, "destination"),) if queue.destination else ()
 
     def _open_store(self, _: StoreConfig) -> Store:
         self._store = SimStore(self, self._around.contents, self.clock, self._trouble("store", ""))
@@ -206,46 +226,3 @@ class Process:
 
     def _chance(self, what: str) -> Random:
         return Random(f"{self._scenario.seed} {self.name} {what}")
-
-
-def configuration(scenario: Scenario) -> Config:
-    """The scenario as an operator would write it."""
-    functions = {
-        plan.name: {
-            "executor": "inline",
-            "handler": "app.handler",
-            "timeout": plan.timeout,
-            "maximum_concurrency": plan.concurrency,
-        }
-        for plan in scenario.functions
-    }
-    return Config.model_validate(
-        {
-            "store": {"url": "memory://", "lease_duration": scenario.lease},
-            "http": {"listen": None},
-            "drain_timeout": scenario.drain,
-            "concurrency_limit": scenario.concurrency,
-            "functions": functions,
-            "event_source_mappings": [_mapping(plan) for plan in scenario.mappings],
-        }
-    )
-
-
-def _mapping(plan: MappingPlan) -> dict[str, object]:
-    written: dict[str, object] = {
-        "name": plan.name,
-        "event_source_arn": plan.stream.arn,
-        "function_name": plan.function.name,
-        "batch_size": plan.batch_size,
-        "maximum_batching_window_in_seconds": plan.window,
-        "maximum_retry_attempts": plan.retries,
-        "maximum_record_age_in_seconds": plan.age,
-        "bisect_batch_on_function_error": plan.bisect,
-        "function_response_types": ["ReportBatchItemFailures"] if plan.reports else [],
-        "starting_position": plan.start,
-    }
-    if plan.timestamp is not None:
-        written["starting_position_timestamp"] = plan.timestamp
-    if plan.destination:
-        written["destination_config"] = {"on_failure": {"destination": f"arn:aws:sqs:{ACCOUNT}:{QUEUE}"}}
-    return written

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from poller.apis.memory_queues import QueueBehaviour
+    from support.sim.queue_scenario import QueueMappingPlan, QueuePlan, QueueStorm, Send
 
 How = Literal["raise", "timeout", "crash", "too_large", "report", "unknown_id", "null_id", "wrong_key", "not_a_list"]
 """How a record makes its invocation fail. From `report` on only the answer says so, to mappings that read answers."""
@@ -103,7 +107,7 @@ class Storm:
 class Outage:
     """From `begins` to `ends` nothing reaches one service; `hangs`: calls wait instead of failing at once."""
 
-    service: Literal["store", "kinesis", "sqs"]
+    service: Literal["store", "kinesis", "sqs", "destination", "function"]
     begins: float
     ends: float
     hangs: bool
@@ -196,6 +200,8 @@ class Scenario:
         reads_per_second: the service's own limit of a shard; None: none.
         empty_every: every so many reads of a shard come back empty, with records left; 0: none.
         late_end: a closed shard says so on one more, empty page.
+        queue_habits: how SQS behaves where it may do one thing or another; None: as simply as it can.
+        queue_storm: how it misbehaves; None where there are no queues.
     """
 
     seed: int
@@ -214,3 +220,8 @@ class Scenario:
     late_end: bool
     streams: tuple[StreamPlan, ...] = field(default=())
     functions: tuple[FunctionPlan, ...] = field(default=())
+    queues: tuple[QueuePlan, ...] = field(default=())
+    queue_mappings: tuple[QueueMappingPlan, ...] = field(default=())
+    sends: tuple[Send, ...] = field(default=())
+    queue_habits: QueueBehaviour | None = None
+    queue_storm: QueueStorm | None = None

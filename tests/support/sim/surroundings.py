@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from poller.apis.memory_sqs import MemoryQueues
+from poller.apis.memory_queues import LENIENT, PLAIN, Extras, MemoryQueues
 from poller.apis.memory_streams import Behaviour, MemoryStreams
 from support.sim.ledger import Ledger
 from support.sim.moods import Moods
+from support.sim.queue_books import attributes, body
+from support.sim.queue_scenario import GIVEN_UP
 from support.sim.scenario import QUEUE
 from support.sim.store import SimContents
 from support.sim.weather import Weather
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from support.sim.journal import Trace
+    from support.sim.queue_scenario import QueuePlan, Send
     from support.sim.scenario import Put, Reshard, Scenario
 
 T = TypeVar("T")
@@ -34,15 +38,18 @@ class Surroundings:
         self.scenario = scenario
         self.ledger = Ledger(scenario, trace)
         self.weather = Weather(scenario)
-        self.moods = Moods(scenario.puts, self.weather, Random(f"{scenario.seed} moods"))
+        self.moods = Moods((*scenario.puts, *scenario.sends), self.weather, Random(f"{scenario.seed} moods"))
         self.contents = SimContents(self.ledger)
         self._clock = VirtualClock()
         behaviour = Behaviour(
             reads_per_second=scenario.reads_per_second, empty_every=scenario.empty_every, late_end=scenario.late_end
         )
         self.streams = self._clock, MemoryStreams(self._clock, behaviour)
-        self.queues = self._clock, MemoryQueues(self._clock)
+        self.queues = self._clock, MemoryQueues(self._clock, scenario.queue_habits or LENIENT)
         self.queues[1].create_queue(QUEUE)
+        self.queues[1].create_queue(GIVEN_UP)
+        for queue in scenario.queues:
+            self._create(queue)
         self._under_way: set[asyncio.Task[Any]] = set()
         for stream in scenario.streams:
             arn = self.streams[1].create_stream(stream.name, shards=stream.shards)
@@ -73,6 +80,28 @@ class Surroundings:
         shard, sequence = service.put_record(put.stream.arn, put.key, orjson.dumps({"n": put.number}))
         stored = service._streams[put.stream.arn].shards[shard].stored[-1]
         self.ledger.put(put, shard, sequence, stored.arrived_at)
+
+    def _create(self, plan: QueuePlan) -> None:
+        """A queue, with its dead-letter queue if it has one."""
+        written = {"VisibilityTimeout": str(plan.visibility)}
+        if plan.redrive is not None:
+            target = self.queues[1].create_queue(plan.dead_letters)
+            written["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": plan.redrive})
+        self.queues[1].create_queue(plan.name, written)
+
+    def send(self, send: Send) -> None:
+        """A producer sends a message."""
+        service, fifo = self.queues[1], send.queue.fifo
+        extras = Extras(group=send.group, deduplication=f"d{send.number}") if fifo else PLAIN
+        id_ = service.send(send.queue.arn, body(send), attributes(send), extras)
+        message = self.ledger.queues.sent(send, service._queues[send.queue.arn]._messages[id_])
+        self.ledger.trace.note(f"sent {message} {send.group} {send.how} {send.failures}")
+
+    def calm_down(self) -> None:
+        """From now on calls work, and SQS makes it simple."""
+        self.weather.calm = True
+        for queue in self.queues[1]._queues.values():
+            queue._behaviour = LENIENT
 
     def reshard(self, act: Reshard) -> None:
         """An operator splits a shard, or merges two; where that cannot be, nothing happens."""

@@ -1,4 +1,4 @@
-"""What an answer means by Lambda's table of partial answers on streams; written apart from the daemon's own reading."""
+"""What an answer means by Lambda's table of partial answers; written apart from the daemon's own reading."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Verdict:
         context: what a document would say of this invocation.
         label: the value of `outcome` in `poller_invocations_total`.
         failed: how many records count as failed in `poller_events_failed_total`, under `reason`.
+        names: those that the answer names, where it names only records of the batch.
     """
 
     kind: Literal["accepted", "partial", "failed", "refused"]
@@ -33,6 +34,7 @@ class Verdict:
     context: Context = "absent"
     failed: int = 0
     reason: str = ""
+    names: frozenset[str] = frozenset()
 
 
 ACCEPTED = Verdict(kind="accepted", label="success")
@@ -65,5 +67,7 @@ def _reported(payload: bytes, ids: Sequence[str]) -> Verdict:
     )
     if any(name not in ids for name in named):
         return Verdict(kind="failed", label="partial", context="reported", failed=len(ids), reason="batch_item")
-    first = min(ids.index(name) for name in named)
-    return Verdict(kind="partial", label="partial", first=first, context="reported", failed=len(set(named)), reason="batch_item")
+    first, names = min(ids.index(name) for name in named), frozenset(name for name in named if name is not None)
+    return Verdict(
+        kind="partial", label="partial", first=first, context="reported", failed=len(names), reason="batch_item", names=names
+    )

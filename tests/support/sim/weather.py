@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from poller.errors import ApiErrorKind
     from support.sim.scenario import Outage, Scenario
 
-Service = Literal["store", "kinesis", "sqs"]
+Service = Literal["store", "kinesis", "sqs", "destination", "function"]
+"""`destination`: the queue to which mappings of queues report; of streams that is `sqs`. `function`: nobody would run any."""
 
 CALM_LATENCY = 0.004
 PATIENCE = 4.0
@@ -27,6 +28,8 @@ REFUSALS: dict[Service, tuple[ApiErrorKind, ...]] = {
     "store": ("connection", "server"),
     "kinesis": ("throttled", "server", "connection", "auth"),
     "sqs": ("throttled", "server", "auth"),
+    "destination": ("throttled", "server", "auth"),
+    "function": ("throttled",),
 }
 
 

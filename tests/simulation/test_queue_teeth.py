@@ -1,0 +1,237 @@
+"""Known bugs of what reads queues, planted again: each must break a promise within the seeds that every change meets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from support.sim.bugs import Bug, broken
+from support.teeth import copied
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueBug(Bug):
+    queues: bool = True
+
+
+QUICK = [
+    QueueBug(
+        name="what failed is deleted",
+        file="poller/core/queue_policy.py",
+        old="return self._split(attempt, outcome, frozenset(record.id for record in attempt.records))",
+        new="return Decision(settle=attempt.records)",
+        seeds="0,3",
+    ),
+    QueueBug(
+        name="a group is not kept together",
+        file="poller/core/queue_policy.py",
+        old="(self.guard or record.id in failed)",
+        new="record.id in failed",
+        seeds="17,18",
+    ),
+]
+"""A sample for every run; the others take their time."""
+
+BUGS = [
+    QueueBug(
+        name="deleted before the invocation",
+        file="poller/lane.py",
+        old="            decision = await invoke(attempt, work)\n",
+        new="            await lane.settle(attempt.records)\n            decision = await invoke(attempt, work)\n",
+        seeds="0,1",
+    ),
+    QueueBug(
+        name="nothing is kept hidden",
+        file="poller/visibility.py",
+        old="            await self._extend(self._due())\n",
+        new="            self._due()\n",
+        seeds="0,1",
+    ),
+    QueueBug(
+        name="the heartbeat counts from the answer",
+        file="poller/visibility.py",
+        old="if index not in failed], asked_at + seconds)",
+        new="if index not in failed], self._clock.monotonic() + seconds)",
+        seeds="9",
+    ),
+    QueueBug(
+        name="a receive counts from its answer",
+        file="poller/slot.py",
+        old="        visibility.hold(records, asked_at)\n",
+        new="        visibility.hold(records, work.clock.monotonic())\n",
+        seeds="9,12",
+    ),
+    QueueBug(
+        name="a receive may wait for longer than it hides",
+        file="poller/slot.py",
+        old="visibility.seconds * POLL_PART)",
+        new="20)",
+        seeds="2,10",
+    ),
+    QueueBug(
+        name="an entry of a delete that failed counts as done",
+        file="poller/deleter.py",
+        old="return not failure.gone and self._visibility.ours(record)",
+        new="return False",
+        seeds="0,1",
+    ),
+    QueueBug(
+        name="what is done leaves the heartbeat before it is deleted",
+        file="poller/deleter.py",
+        old="        self._waiting.extend(records)\n        self._pending |=",
+        new="        self._visibility.drop(records)\n        self._waiting.extend(records)\n        self._pending |=",
+        seeds="0,1",
+    ),
+    QueueBug(
+        name="what may be somebody else's is invoked",
+        file="poller/slot.py",
+        old="        return tuple(gone)\n",
+        new="        return ()\n",
+        seeds="9,12",
+    ),
+    QueueBug(
+        name="a later message goes on where an earlier one of its group was lost",
+        file="poller/slot.py",
+        old="            if record.group in broken or not ours(record):\n",
+        new="            if not ours(record):\n",
+        seeds="9,18",
+    ),
+    QueueBug(
+        name="a drain forgets to hand back",
+        file="poller/slot.py",
+        old="        if release.delay is None:\n",
+        new="        if release.delay is None or self._drain.started:\n",
+        seeds="3,7",
+    ),
+    QueueBug(
+        name="a drain hands back what its own receives get again",
+        file="poller/slot.py",
+        old="        return int(max(polls.values()) - self._queue.work.clock.monotonic()) + 1\n",
+        new="        return 0\n",
+        seeds="9,24",
+    ),
+    QueueBug(
+        name="a drain out of patience leaves everything as it is",
+        file="poller/queue.py",
+        old="            await hand_all_back(queue)\n        raise\n",
+        new="            pass\n        raise\n",
+        seeds="29,33",
+    ),
+    QueueBug(
+        name="a drain cuts a receive short",
+        file="poller/slot.py",
+        old="            records = await self._poll(limit, longest)\n",
+        new="            poll = __import__('asyncio').ensure_future(self._poll(limit, longest))\n"
+        "            if not await self._drain.wait(poll):\n"
+        "                poll.cancel()\n"
+        "                return Slice()\n"
+        "            records = poll.result()\n",
+        seeds="1,2",
+    ),
+    QueueBug(
+        name="receives do not ask for a permit",
+        file="poller/slot.py",
+        old="wait == 0 or not await work.function.permits.free(work.function.name, self._drain, wait) or",
+        new="wait == 0 or",
+        seeds="2,5",
+    ),
+    QueueBug(
+        name="a slot too many",
+        file="poller/queue.py",
+        old="for number in range(mapping.slots):",
+        new="for number in range(mapping.slots + 1):",
+        seeds="0,1",
+    ),
+    QueueBug(
+        name="a message is given up before its report has arrived",
+        file="poller/lane.py",
+        old="        taken = await delivered(discard, work, drain)\n",
+        new="        await lane.settle(discard.records)\n        taken = await delivered(discard, work, drain)\n",
+        seeds="2,3",
+    ),
+    QueueBug(
+        name="messages are deleted though the destination did not take them",
+        file="poller/lane.py",
+        old="await (lane.settle(discard.records) if taken else hand_back(discard.records, lane, work))",
+        new="await (lane.settle(discard.records) if work else taken)",
+        seeds="48",
+    ),
+    QueueBug(
+        name="one delivery too many",
+        file="poller/core/queue_policy.py",
+        old="record.receives >= self.max_receives",
+        new="record.receives > self.max_receives",
+        seeds="0,2",
+    ),
+    QueueBug(
+        name="a mapping gives up beside the queue's own policy",
+        file="poller/compose.py",
+        old="config.maximum_receive_count if redriven_after is None else None",
+        new="config.maximum_receive_count",
+        seeds="0,3",
+    ),
+    QueueBug(
+        name="nobody would run it, and that counts as a failure",
+        file="poller/core/queue_policy.py",
+        old="            case Refused():\n                return refused(attempt, outcome)\n",
+        new="            case Refused():\n"
+        "                return self._split(attempt, outcome, frozenset(record.id for record in attempt.records))\n",
+        seeds="2,3",
+    ),
+    QueueBug(
+        name="what failed comes back at once",
+        file="poller/slot.py",
+        old="max(ceil(release.delay), self._until_polls_end())",
+        new="0",
+        seeds="0,2",
+    ),
+    QueueBug(
+        name="what the filter keeps out is not deleted",
+        file="poller/lane.py",
+        old="        await lane.settle(unwanted)\n",
+        new="",
+        seeds="6,0",
+    ),
+    QueueBug(
+        name="the filter lets everything through",
+        file="poller/lane.py",
+        old="(wanted if wants(record) else unwanted).append(record)",
+        new="wanted.append(record)",
+        seeds="0,4",
+    ),
+    QueueBug(
+        name="an empty queue is asked again without a pause",
+        file="poller/slot.py",
+        old="await self._drain.sleep(min(IDLE_PAUSE - took, left))",
+        new="pass",
+        seeds="0",
+    ),
+    QueueBug(
+        name="a receive asks for more than fits",
+        file="poller/slot.py",
+        old="self._receive(min(limit, ENTRIES), left)",
+        new="self._receive(ENTRIES, left)",
+        seeds="0,1",
+    ),
+]
+
+
+@pytest.mark.parametrize("bug", QUICK, ids=str)
+def test_a_planted_bug_breaks_a_promise(bug: QueueBug, tmp_path: Path) -> None:
+    assert "Again, in full" in broken(bug, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS, ids=str)
+def test_each_planted_bug_breaks_a_promise(bug: QueueBug, tmp_path: Path) -> None:
+    assert "Again, in full" in broken(bug, tmp_path)
+
+
+@pytest.mark.parametrize("bug", [*QUICK, *BUGS], ids=str)
+def test_each_bug_can_still_be_planted(bug: QueueBug, tmp_path: Path) -> None:
+    """Quick, so that a change of the source that leaves a bug behind is noticed at once."""
+    bug.plant(copied(tmp_path))
