@@ -100,10 +100,10 @@ async def test_the_configuration_of_the_readme_runs(scene: Scene) -> None:
     assert (scene.folder / "poller.db").exists()
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """For the sample that needs one."""
-    with running(Valkey(folder=tmp_path_factory.mktemp("valkey"), password="hunter2")) as started:
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Valkey]:
+    """For the sample that needs one; its URL holds a password."""
+    with running(Valkey(folder=tmp_path / "valkey", password="hunter2")) as started:
         yield started
 
 

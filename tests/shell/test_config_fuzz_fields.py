@@ -68,7 +68,7 @@ STREAMS = {"name": "s", "event_source_arn": STREAM, "function_name": "f", "start
 QUEUES = {"name": "q", "event_source_arn": "arn:aws:sqs:eu-west-1:123456789012:q", "function_name": "f"}
 FUNCTIONS = {"executor": "process", "runtime": "python", "handler": "a.b"}
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
