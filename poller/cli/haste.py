@@ -31,6 +31,7 @@ def in_haste() -> Iterator[None]:
         yield
     finally:
         _forget_stand_in()
+        gc.freeze()  # modules stay until the end: the interpreter's last collections need not look at them
         if collecting:
             gc.enable()
         if before is None:
