@@ -142,6 +142,7 @@ def test_help_and_validate_never_import_what_talks_to_the_world(arguments: list[
     assert ("pydantic" in modules) == ("--help" not in arguments)
 
 
+@pytest.mark.thorough
 def test_a_hundred_mappings_take_little_more_than_the_import_of_pydantic(tmp_path: Path) -> None:
     path = tmp_path / "hundred.yaml"
     path.write_text(hundred())
