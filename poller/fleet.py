@@ -97,7 +97,7 @@ class Fleet:
         async with self._group:
             for config in enabled(self.config):
                 self._start(config, self._firsts.pop(config.name))
-            following = None if reloads is None else self._group.create_task(self._follow(reloads))
+            following = None if reloads is None else self._group.create_task(self._follow(reloads, health))
             await drain.wait()
             health.drain()
             log.info("draining", timeout_s=self.config.drain_timeout)
@@ -143,7 +143,7 @@ class Fleet:
 
     # ------------------------------------------------------------------------------------------------------------- reloads
 
-    async def _follow(self, reloads: Reloads) -> None:
+    async def _follow(self, reloads: Reloads, health: Health) -> None:
         """Every configuration that comes, one after the other."""
         while True:
             try:
@@ -151,12 +151,15 @@ class Fleet:
                 await self.apply(config)
             except ConfigError as error:
                 reloads.failed(error)
+                health.note("reload", "failed: the log says why, what ran goes on")
             except Exception as error:  # what runs must not die of a change that went wrong
                 log.exception("reload_crashed")
                 reloads.failed(ConfigError(f"{type(error).__name__}: {error}"))
+                health.note("reload", "crashed: the log says why")
                 await asyncio.sleep(PAUSE)
             else:
                 reloads.succeeded(config)
+                health.note("reload", "ok")
 
     # ----------------------------------------------------------------------------------------------------------- functions
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Protocol
 
-from poller.errors import ConfigError
 from poller.observe.logs import logger
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config import Config
+    from poller.errors import ConfigError
     from poller.observe.metrics import Metrics
     from poller.ports import Clock
 
@@ -29,7 +29,7 @@ class Reloads(Protocol):
     """New configurations, one at a time."""
 
     async def next(self) -> Config:
-        """Waits for one that is valid in itself."""
+        """Waits for one. Raises `ConfigError` where it is wrong."""
 
     def succeeded(self, config: Config) -> None:
         """It runs."""
@@ -59,14 +59,10 @@ class FileReloads:
 
     async def next(self) -> Config:
         """See `Reloads.next`."""
-        while True:
-            await self._request()
-            self._asked.clear()
-            self._seen = await asyncio.to_thread(fingerprint, self._path)
-            try:
-                return await asyncio.to_thread(self._read)
-            except ConfigError as error:
-                self.failed(error)
+        await self._request()
+        self._asked.clear()
+        self._seen = await asyncio.to_thread(fingerprint, self._path)
+        return await asyncio.to_thread(self._read)
 
     def succeeded(self, config: Config) -> None:
         """See `Reloads.succeeded`."""

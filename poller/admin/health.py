@@ -46,6 +46,7 @@ class Health:
         self._log = logger()
         now = clock.monotonic()
         self._checks = {name: Check(ok=False, since=now, reason="not checked yet") for name in checks}
+        self._notes: dict[str, tuple[str, float]] = {}
         self._draining_since = now
         self._started = False
 
@@ -76,6 +77,11 @@ class Health:
         since = self._clock.monotonic() if before is None or before.ok else before.since
         self._checks[name] = Check(ok=False, since=since, reason=" ".join(without_passwords(reason).split()))
 
+    def note(self, name: str, text: str) -> None:
+        """Something that an operator should see beside the checks, and that is no reason to be unready."""
+        if name not in self._notes or self._notes[name][0] != text:
+            self._notes[name] = text, self._clock.monotonic()
+
     def drain(self) -> None:
         """The daemon is on its way out."""
         if not self.draining:
@@ -83,8 +89,9 @@ class Health:
             self._draining_since = self._clock.monotonic()
 
     def report(self) -> list[str]:
-        """A line for each check, those that fail with their reason and for how long."""
+        """A line for each check, those that fail with their reason and for how long; then the notes."""
         lines = [self._line(name, check) for name, check in self._checks.items()]
+        lines += [f"[+]{name} {text} {self._for(since)}" for name, (text, since) in self._notes.items()]
         if self.draining:
             lines.append(f"[-]draining {self._for(self._draining_since)}")
         return lines

@@ -115,6 +115,8 @@ async def test_a_wrong_file_changes_nothing_and_says_what_is_wrong(scene: Scene)
     now = await daemon.metrics()
     assert now.value("poller_config_last_reload_successful") == 0
     assert now.value("poller_config_last_reload_success_timestamp_seconds") > 0
+    status, text = await daemon.get("/readyz")
+    assert (status, "[+]reload failed: the log says why, what ran goes on since " in text) == (200, True), text
     (scene.folder / "poller.yaml").unlink()
     assert "no such file" in (await refused(daemon))["error"]
     await scene.put(stream, "still read")
@@ -122,6 +124,7 @@ async def test_a_wrong_file_changes_nothing_and_says_what_is_wrong(scene: Scene)
 
     (scene.folder / "poller.yaml").write_text(good)
     assert (await reloaded(daemon))["stopped"] == 0
+    assert "[+]reload ok since " in (await daemon.get("/readyz"))[1]
     assert (await daemon.metrics()).value("poller_config_last_reload_successful") == 1
     assert await daemon.stopped() == 0
 

@@ -226,6 +226,12 @@ def test_a_planted_bug_breaks_a_promise(bug: QueueBug, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS[::3], ids=str)
+def test_one_bug_in_three_breaks_a_promise(bug: QueueBug, tmp_path: Path) -> None:
+    assert "Again, in full" in broken(bug, tmp_path)
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("bug", BUGS, ids=str)
 def test_each_planted_bug_breaks_a_promise(bug: QueueBug, tmp_path: Path) -> None:
     assert "Again, in full" in broken(bug, tmp_path)
