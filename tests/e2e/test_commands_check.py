@@ -80,6 +80,7 @@ async def test_a_configuration_that_works_is_fine_from_end_to_end(scene: Scene) 
     assert made == {config, scene.ledger.path}, "the handler's module makes its ledger, nobody makes anything else"
 
 
+@pytest.mark.slow
 async def test_nothing_is_consumed(scene: Scene) -> None:
     queue, dead = await scene.queue(), await scene.queue("-dead")
     await set_attributes(scene, queue, RedrivePolicy=redrive(dead, 2))
@@ -138,6 +139,7 @@ async def test_time_outs_and_retention_that_do_not_fit_are_warnings(scene: Scene
     assert "raise it to 30 s at least; AWS advises 185 s" in checked.remedies
 
 
+@pytest.mark.slow
 async def test_credentials_that_are_not_there_and_a_server_that_is_not_are_told_apart(scene: Scene) -> None:
     config = scene.configure(scene.mapping(await scene.stream()))
     without = await check(config, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
@@ -169,6 +171,7 @@ async def test_a_server_that_never_answers_ends_with_the_time_out(scene: Scene) 
     assert "no answer within 2 s" in line or "Timeout" in line
 
 
+@pytest.mark.slow
 async def test_a_redis_store_is_asked_and_its_persistence_looked_at(scene: Scene, tmp_path: Path) -> None:
     mapping = scene.mapping(await scene.stream())
     with running(Valkey(folder=tmp_path / "forgetful")) as server:

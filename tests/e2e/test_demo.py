@@ -154,6 +154,7 @@ async def test_it_shows_both_mappings_at_work_sums_up_and_leaves_nothing_behind(
     assert told["orders-queue"][3] > 0
 
 
+@pytest.mark.slow
 async def test_on_a_terminal_a_table_is_kept_up_to_date_until_ctrl_c(tmp_path: Path) -> None:
     with terminal(tmp_path) as it:
         await it.says("starting ministack", FIRST_OUTPUT)
