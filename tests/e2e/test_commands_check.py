@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 from support.aws import AWS_ENVIRONMENT, client
 from support.valkey import Valkey, running
 
