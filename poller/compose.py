@@ -88,7 +88,7 @@ class Parts:
 
 def make_executor(name: str, config: Config, parts: Parts) -> Executor:
     """What runs a configured function. Starts nothing yet. Raises `ConfigError` where it cannot be made."""
-    arn = next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
+    arn = function_arn(name, config)
     observe = parts.observers.setdefault(name, FunctionObserver(parts.metrics, name))
     return parts.world.wiring.executor(
         Worker(name=name, arn=arn, config=config.functions[name], events=observe, clock=parts.world.clock)
@@ -185,6 +185,11 @@ async def make_destination(config: MappingConfig, parts: Parts) -> Destination |
     if target is None or connection is None:
         return None
     return destination(target, await parts.world.wiring.sqs(connection))
+
+
+def function_arn(name: str, config: Config) -> str:
+    """What the function is called, in the account and region of the first mapping that names it."""
+    return next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
 
 
 def arn_of(config: MappingConfig) -> str:

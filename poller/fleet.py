@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from poller.compose import arn_of, make_executor, make_function, make_mapping
+from poller.compose import function_arn, make_executor, make_function, make_mapping
 from poller.drain import Drain
 from poller.errors import ConfigError, Unavailable
 from poller.mapping import run_mapping
@@ -262,11 +262,6 @@ def changed_functions(old: Config, new: Config) -> list[str]:
         for name in names
         if old.functions.get(name) != new.functions.get(name) or function_arn(name, old) != function_arn(name, new)
     ]
-
-
-def function_arn(name: str, config: Config) -> str:
-    """What the function is called, in the account and region of the first mapping that names it."""
-    return next((arn_of(each) for each in config.event_source_mappings if each.function_name == name), "")
 
 
 def changed(old: Config, new: Config, before: MappingConfig, after: MappingConfig) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Protocol
 
+from poller.config.load import files_of
 from poller.observe.logs import logger
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 LOOK = 5.0
 """Seconds between looks at the files. Polling sees what inotify does not: the swapped link of a mounted ConfigMap."""
-
-SUFFIXES = (".yaml", ".yml")
 
 log = logger()
 
@@ -85,16 +84,11 @@ class FileReloads:
                     return
 
 
-def is_read(path: Path) -> bool:
-    """Whether a file of a folder belongs to the configuration: as `poller.config.load` has it."""
-    return path.suffix in SUFFIXES and not path.name.startswith(".")
-
-
 def fingerprint(path: Path) -> str:
     """A digest of all that would be read; of what cannot be read, that it cannot."""
     digest = hashlib.sha256()
     try:
-        files = sorted(each for each in path.iterdir() if is_read(each)) if path.is_dir() else [path]
+        files = files_of(path) if path.is_dir() else [path]
     except OSError as error:
         return repr(error)
     for file in files:

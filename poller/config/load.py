@@ -80,11 +80,16 @@ def _located(error: ErrorDetails, root: Table) -> Iterator[Problem]:
     yield Problem(place, fault.sentence + also)
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that are its configuration, in order. Raises `OSError`."""
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+
+
 def _read_folder(folder: Path, environ: Mapping[str, str]) -> _Text:
     """All files of a folder, joined; one that cannot be read spoils the whole, since others may depend on it."""
     place = Place(Document.at(folder))
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+        paths = files_of(folder)
     except OSError as error:
         return _Text(problems=(Problem(place, reason(error)),))
     if not paths:
