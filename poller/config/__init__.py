@@ -1,8 +1,8 @@
 """The configuration: YAML in, one frozen `Config` out, or every problem at once.
 
 `load.py` is the way in. `parse.py` reads YAML that it does not trust into a tree that knows its places; `merge.py` lays the
-trees of a folder over each other; `model.py`, `functions.py`, `streams.py` and `queues.py` say what may be written,
-and what it means.
+trees of a folder over each other; `model.py`, `functions.py` (with a file for each executor), `streams.py` and `queues.py` say
+what may be written, and what it means.
 """
 
 from __future__ import annotations

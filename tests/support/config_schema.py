@@ -22,7 +22,7 @@ from poller.config import (
 )
 from poller.config.event_source import EventSourceMapping
 from poller.config.filters import FilterPattern
-from poller.config.functions import BaseFunction
+from poller.config.function import BaseFunction
 from poller.config.section import Chosen, LambdaSection, Section, pascal_case
 
 if TYPE_CHECKING:
