@@ -7,10 +7,12 @@ Whatever waits for longer than a call of the outside world waits through a `Drai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
+
+T = TypeVar("T")
 
 
 class Drain:
@@ -26,7 +28,7 @@ class Drain:
         for waiter in self._waiters:
             _finish(waiter, answer=False)
 
-    async def wait(self, wanted: Future[None] | None = None, seconds: float | None = None) -> bool:
+    async def wait(self, wanted: Future[T] | None = None, seconds: float | None = None) -> bool:
         """Until `wanted` is done (True), the seconds are over, or the drain starts (False). `wanted` is left as it is."""
         if self.started:
             return False
@@ -35,7 +37,7 @@ class Drain:
         self._waiters[waiter] = None
         timer = None if seconds is None else loop.call_later(seconds, _finish, waiter, False)  # noqa: FBT003  call_later takes no keywords
 
-        def came(_: Future[None]) -> None:
+        def came(_: Future[T]) -> None:
             _finish(waiter, answer=True)
 
         if wanted is not None:

@@ -36,8 +36,26 @@ class OnFailure(LambdaSection):
 
     destination: Annotated[str, AfterValidator(failure_destination)] | None = Field(
         default=None,
-        description='ARN of a standard SQS queue; Lambda\'s failure document is sent there. Default: none; "" is none too.',
+        description="ARN of a standard SQS queue, a standard SNS topic, or an S3 bucket; Lambda's failure document is sent there,"
+        ' of a queue the message itself. Default: none; "" is none too.',
     )
+    include_payload: bool = Field(
+        default=False,
+        description="true: documents of streams hold the event that was given up, as text, also where Lambda sends none (SQS,"
+        " SNS); what is larger than the service takes stays undelivered. S3 always has it. Default false, as Lambda.",
+    )
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the one that is configured."""
+        assert self.destination is not None  # noqa: S101  whoever asks has looked
+        return self.destination
+
+    @property
+    def kind(self) -> Literal["sqs", "sns", "s3"]:
+        """Its service."""
+        service = Arn.of(self.arn).service
+        return "sns" if service == "sns" else "s3" if service == "s3" else "sqs"
 
 
 class DestinationConfig(LambdaSection):
@@ -90,6 +108,13 @@ class EventSourceMapping(LambdaSection):
     enabled: bool = Field(
         default=True,
         description="false: nothing is read, and nothing is lost. Default true.",
+    )
+    priority: int = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Whose turn it is where fewer invocations may run than wait: a higher number goes first, always; among equals"
+        " the mappings in turn. Default 0 for all.",
     )
     maximum_batching_window_in_seconds: int = Field(
         default=0,

@@ -16,13 +16,21 @@ REFUSED: Final[Mapping[str, str]] = {
     "layers": ABSENT + "put their content below the folder of code",
     "ephemeral_storage": ABSENT + "leave it out",
     "logging_config": ABSENT + "use log at the top of the file",
-    "reserved_concurrent_executions": "is Lambda's name: use maximum_concurrency",
+    "reserved_concurrent_executions": "is Lambda's name: use reserved_concurrency",
     "code_uri": "is the name in SAM: use code",
     "function_name": "is the key of the function itself: leave it out",
     "role": "means nothing here: see credentials",
-    "url": ABSENT + "it belongs to executor http",
+    **dict.fromkeys(("url", "protocol", "headers", "headers_file", "ca_file"), "belongs to executor http"),
+    "qualifier": "belongs to executor lambda",
 }
 """What Lambda, SAM or another executor have, and what to write instead."""
+
+OF_PROCESS: Final = (
+    *("runtime", "runtime_client", "python", "node"),
+    *("memory_size", "environment", "environment_file", "credentials"),
+    *("provisioned_concurrency", "idle_timeout", "maximum_invocations", "maximum_age"),
+)
+"""What only worker processes have."""
 
 
 class BaseFunction(LambdaSection):
@@ -32,6 +40,36 @@ class BaseFunction(LambdaSection):
         default=3,
         description="Seconds that one invocation may take. Default 3, as Lambda's; unlike there, any length is allowed.",
     )
+    reserved_concurrency: int | None = Field(
+        default=None,
+        ge=0,
+        description="Invocations at the same time that this function can always have, and never more; taken out of"
+        " concurrency_limit, for all others it is not there. 0 stops the function: its mappings wait, nothing is lost. Default:"
+        " none, it shares what nobody reserves.",
+    )
+
+    @property
+    def own_concurrency(self) -> int:
+        """Invocations at the same time: `maximum_concurrency`, or what is usual for the executor."""
+        raise NotImplementedError
+
+    @property
+    def capacity(self) -> int:
+        """How many its executor must be able to run at the same time. What is reserved can be had, whatever is usual."""
+        if "maximum_concurrency" in self.model_fields_set and getattr(self, "maximum_concurrency", None) is not None:
+            return self.own_concurrency
+        return max(self.own_concurrency, self.reserved_concurrency or 0)
+
+    @property
+    def concurrency(self) -> int:
+        """How many may run at the same time; 0: it is stopped."""
+        return self.capacity if self.reserved_concurrency is None else min(self.capacity, self.reserved_concurrency)
+
+    @property
+    def memory_limit(self) -> int | None:
+        """MB that one worker may use, where that is known here."""
+        size = getattr(self, "memory_size", None)
+        return size if isinstance(size, int) else None
 
 
 class HandlerFunction(BaseFunction):

@@ -12,8 +12,9 @@ from pydantic import ValidationInfo as Info
 
 from poller.config.arn import Arn
 from poller.config.fields import Endpoint, FolderPath, Listen, Name, Region, Text  # noqa: TC001  (the same)
-from poller.config.functions import FunctionConfig  # noqa: TC001  (the same)
+from poller.config.functions import FunctionConfig, LambdaFunctionConfig
 from poller.config.mappings import MappingConfig  # noqa: TC001  (the same)
+from poller.config.reservations import reservations
 from poller.config.rules import collisions
 from poller.config.secret_files import filled_in
 from poller.config.section import Section, origin
@@ -135,7 +136,8 @@ class Config(Section):
     concurrency_limit: int = Field(
         default=1000,
         ge=1,
-        description="Invocations at the same time in this process, over all functions. Default 1000, as an account in Lambda.",
+        description="Invocations at the same time in this process, over all functions; what functions reserve is a part of it."
+        " Default 1000, as an account in Lambda.",
     )
     functions: Mapping[Name, FunctionConfig] = Field(description="Functions by name.")
     event_source_mappings: Annotated[tuple[MappingConfig, ...], Field(strict=False)] = Field(
@@ -151,7 +153,15 @@ class Config(Section):
         destination = mapping.destination_config.on_failure.destination
         return None if destination is None else self._connection(mapping, Arn.of(destination).region or mapping.region)
 
-    def _connection(self, mapping: MappingConfig, region: str | None) -> Connection:
+    def function_connection(self, name: str) -> Connection | None:
+        """How to reach a function that AWS runs: the region in its ARN, its own settings, `aws`. None: AWS does not."""
+        function = self.functions.get(name)
+        if not isinstance(function, LambdaFunctionConfig):
+            return None
+        region = function.arn.region if function.arn is not None else function.region
+        return self._connection(function, region)
+
+    def _connection(self, mapping: MappingConfig | LambdaFunctionConfig, region: str | None) -> Connection:
         return Connection(
             region=region or self.aws.region,
             endpoint_url=mapping.endpoint_url or self.aws.endpoint_url,
@@ -160,5 +170,6 @@ class Config(Section):
 
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
-        """Mappings name functions that exist, and do not collide."""
-        return collisions(given)
+        """Mappings name functions that exist, and do not collide; functions do not reserve more than there is."""
+        yield from collisions(given)
+        yield from reservations(given, usual=cls.model_fields["concurrency_limit"].default)

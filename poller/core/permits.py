@@ -1,42 +1,58 @@
-"""Who may invoke now: permits of every function, under its own limit and that of the process, fair over mappings."""
+"""Who may invoke now: permits of every function, under its own limit, its reservation and the limit of the process.
+
+What a function reserves is a cap and a guarantee, as in AWS Lambda (developer guide, "Configuring reserved concurrency"): it
+never has more, and all functions that reserve nothing share what is left, so that they never take any of it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+Shortage = Literal["function", "process", "reserved_zero"]
+"""What there is too little of: permits of the `function` (its own limit, or what it reserves), or of the `process` (its limit, or
+what reservations leave of it); `reserved_zero`: the function reserves 0, which stops it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """One wish to invoke `function` once, on behalf of `mapping`. Compared by identity."""
+    """One wish to invoke `function` once, on behalf of `mapping`. Compared by identity.
+
+    Attributes:
+        priority: higher goes first.
+    """
 
     mapping: str
     function: str
+    priority: int = 0
 
 
 class PermitLedger:
     """Permits taken, and who waits.
 
-    A permit goes to the mappings in turn: a mapping that has just been served stands last, and within a mapping the ticket that
-    has waited longest goes first. A mapping whose function is at its own limit is passed over, so that it delays nobody else.
+    A permit goes to the highest priority that can use it, and within a priority to the mappings in turn: one that has just been
+    served stands last, and of its tickets the one that has waited longest goes first. A mapping whose function can have no permit
+    is passed over, so that it delays nobody else. Nobody waits who could run.
     """
 
-    def __init__(self, limits: Mapping[str, int], total: int) -> None:
-        self._limits = dict(limits)
-        self._total = total
+    def __init__(self, limits: Mapping[str, int], total: int, reserved: Mapping[str, int] | None = None) -> None:
+        """`limits`: of every function. `reserved`: of those that reserve; no more than `total` together."""
         self._held: dict[Ticket, None] = {}
-        self._in_use = dict.fromkeys(limits, 0)
-        self._waiting: dict[str, deque[Ticket]] = {}
+        self._in_use: dict[str, int] = {}
+        self._waiting: dict[int, dict[tuple[str, str], deque[Ticket]]] = {}
+        self._allow(limits, total, reserved or {})
 
-    def resize(self, limits: Mapping[str, int], total: int) -> list[Ticket]:
-        """Other limits from now on. Who holds a permit keeps it; returns the tickets that hold one because of the change."""
-        self._limits = dict(limits)
-        self._total = total
-        self._in_use = dict.fromkeys(limits, 0) | {name: count for name, count in self._in_use.items() if count or name in limits}
+    def resize(self, limits: Mapping[str, int], total: int, reserved: Mapping[str, int] | None = None) -> list[Ticket]:
+        """Other limits from now on. Who holds a permit keeps it; returns the tickets that hold one because of the change.
+
+        What is held beyond new limits is not taken back. Until it is given back the process starts nothing above its own limit,
+        so that a reservation may have to wait.
+        """
+        self._allow(limits, total, reserved or {})
         return self._serve()
 
     def in_use(self, function: str) -> int:
@@ -45,49 +61,76 @@ class PermitLedger:
 
     def free(self, function: str) -> bool:
         """Whether one more invocation of this function could start now."""
-        return len(self._held) < self._total and self._in_use.get(function, 0) < self._limits.get(function, 0)
+        if self._in_use.get(function, 0) >= self._limits.get(function, 0) or len(self._held) >= self._total:
+            return False
+        return function in self._reserved or self._shared < self._unreserved
+
+    def shortage(self, function: str) -> Shortage:
+        """Why there is no free permit for this function."""
+        if self._reserved.get(function) == 0:
+            return "reserved_zero"
+        return "function" if self._in_use.get(function, 0) >= self._limits.get(function, 0) else "process"
 
     def ask(self, ticket: Ticket) -> bool:
         """True: the ticket holds a permit now. False: it waits, until `give_back` names it."""
-        if ticket.mapping not in self._waiting and self.free(ticket.function):
+        if self.free(ticket.function):  # so nobody waits who could have it
             self._grant(ticket)
             return True
-        self._waiting.setdefault(ticket.mapping, deque()).append(ticket)
+        lines = self._waiting.setdefault(ticket.priority, {})
+        lines.setdefault((ticket.mapping, ticket.function), deque()).append(ticket)
         return False
 
     def give_back(self, ticket: Ticket) -> list[Ticket]:
         """The ticket's permit is free, or it waits no longer. Returns the tickets that hold a permit because of that."""
-        if ticket in self._held:
-            del self._held[ticket]
-            self._in_use[ticket.function] -= 1
-        else:
+        if ticket not in self._held:
             self._withdraw(ticket)
-        return self._serve()
+            return []
+        del self._held[ticket]
+        self._in_use[ticket.function] -= 1
+        self._shared -= ticket.function not in self._reserved
+        return self._serve(at_most=1)
 
-    def _serve(self) -> list[Ticket]:
+    def _allow(self, limits: Mapping[str, int], total: int, reserved: Mapping[str, int]) -> None:
+        self._limits = {name: min(limit, reserved.get(name, limit)) for name, limit in limits.items()}
+        self._total = total
+        self._reserved = dict(reserved)
+        self._unreserved = total - sum(reserved.values())
+        self._in_use = {name: count for name, count in self._in_use.items() if count}
+        self._shared = sum(count for name, count in self._in_use.items() if name not in reserved)
+
+    def _serve(self, at_most: int | None = None) -> list[Ticket]:
         served: list[Ticket] = []
-        while (ticket := self._next()) is not None:
+        while len(served) != at_most and (ticket := self._next()) is not None:
             self._grant(ticket)
             served.append(ticket)
         return served
 
     def _next(self) -> Ticket | None:
-        for mapping, line in self._waiting.items():
-            if self.free(line[0].function):
-                ticket = line.popleft()
-                del self._waiting[mapping]
-                if line:
-                    self._waiting[mapping] = line
-                return ticket
+        for lines in self._by_priority():
+            for key, line in lines.items():
+                if self.free(key[1]):
+                    ticket = line.popleft()
+                    del lines[key]
+                    if line:
+                        lines[key] = line
+                    return ticket
         return None
+
+    def _by_priority(self) -> Iterator[dict[tuple[str, str], deque[Ticket]]]:
+        """Who waits, the highest priority first."""
+        for priority in sorted(self._waiting, reverse=True):
+            yield self._waiting[priority]
 
     def _grant(self, ticket: Ticket) -> None:
         self._held[ticket] = None
-        self._in_use[ticket.function] += 1
+        self._in_use[ticket.function] = self._in_use.get(ticket.function, 0) + 1
+        self._shared += ticket.function not in self._reserved
 
     def _withdraw(self, ticket: Ticket) -> None:
-        line = self._waiting.get(ticket.mapping)
+        lines = self._waiting.get(ticket.priority, {})
+        key = (ticket.mapping, ticket.function)
+        line = lines.get(key)
         if line is not None and ticket in line:
             line.remove(ticket)
             if not line:
-                del self._waiting[ticket.mapping]
+                del lines[key]

@@ -63,6 +63,8 @@ def test_every_service_fails_in_many_scenarios() -> None:
         ("a window", some(lambda plan: plan.window > 0)),
         ("fewer permits than shards", some(lambda plan: plan.function.concurrency < plan.stream.shards)),
         ("one permit for all", lambda scenario: scenario.concurrency == 1),
+        ("a reservation", some(lambda plan: plan.function.reserved is not None)),
+        ("priorities", lambda scenario: len({plan.priority for plan in scenario.mappings}) > 1),
         ("a small read-ahead", lambda scenario: scenario.limits.read_ahead < 100),
     ],
 )

@@ -26,6 +26,7 @@ from support.sim.scenario import (
     Storm,
     StreamPlan,
 )
+from support.sim.shares import shared_out
 from support.virtual import EPOCH
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def draw(seed: int) -> Scenario:
     calm_at = span + chance.uniform(10.0, 30.0)
     outages = draw_outages(chance, calm_at)
     acts = draw_acts(chance, streams, Moments(chance, outages, first, calm_at))
-    return Scenario(
+    scenario = Scenario(
         seed=seed,
         streams=streams,
         mappings=mappings,
@@ -72,6 +73,7 @@ def draw(seed: int) -> Scenario:
         empty_every=chance.choice((0, 0, 3, 5)),
         late_end=chance.random() < 0.5,
     )
+    return shared_out(scenario)
 
 
 # --------------------------------------------------------------------------------------------------------------- configuration

@@ -33,12 +33,17 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionPlan:
-    """A function: how many may run at once in a process, for how long, and how long one usually takes (seconds)."""
+    """A function: how many may run at once in a process, for how long, and how long one usually takes (seconds).
+
+    Attributes:
+        reserved: how much of the process it reserves; None: it shares what is left.
+    """
 
     name: str
     concurrency: int
     timeout: float
     usual: float
+    reserved: int | None = None
 
     @property
     def arn(self) -> str:
@@ -61,6 +66,7 @@ class MappingPlan:
     destination: bool
     start: Start
     timestamp: float | None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from support.sim.journal import Broken
+from support.sim.shares import has_room
 
 if TYPE_CHECKING:
     from poller.core.model import Invocation
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def check_room(ledger: Ledger, call: Call | QueueCall) -> None:
-    """No more than allowed in a process and for a function."""
+    """No more than allowed in a process and for a function, and nothing of what others reserve."""
     running = [each for each in ledger.running if each.process is call.process]
-    mine = [each for each in running if each.function == call.function]
-    if len(running) >= ledger.scenario.concurrency or len(mine) >= call.function.concurrency:
-        raise Broken(f"{call} is one too many: {len(mine)} of {call.function}, {len(running)} in the process")
+    if not has_room(ledger.scenario, running, call.function):
+        mine = sum(each.function == call.function for each in running)
+        raise Broken(f"{call} is one too many: {mine} of {call.function}, {len(running)} in the process")
 
 
 def check_invocation(process: Process, function: FunctionPlan, invocation: Invocation) -> None:
