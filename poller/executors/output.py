@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from poller.ports import WorkerEvents
+    from poller.executors.paced import Printed
 
 READ_BYTES = 64 * 1024
 """What a pipe holds: one read per turn of the loop empties it, and no flood keeps the loop from its other work."""
@@ -24,7 +24,7 @@ MAX_INVOCATION_LINES = 4096
 class Output:
     """Reads stdout or stderr of a worker until it is closed. Takes over the descriptor."""
 
-    def __init__(self, pipe: int, stream: Literal["stdout", "stderr"], events: WorkerEvents) -> None:
+    def __init__(self, pipe: int, stream: Literal["stdout", "stderr"], events: Printed) -> None:
         self._loop = asyncio.get_running_loop()
         self._pipe = pipe
         self._stream: Literal["stdout", "stderr"] = stream

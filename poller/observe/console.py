@@ -46,9 +46,9 @@ def console(*, colours: bool) -> Render:
 
 
 def _shown(value: object) -> str:
-    """A value as it is, or in quotes where it would be taken for more than one."""
-    text = str(value)
-    if QUOTED.search(text):
+    """A value as it is, an object as JSON, anything in quotes where it would be taken for more than one."""
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else str(value)
+    if QUOTED.search(text) and not isinstance(value, dict):
         text = json.dumps(text, ensure_ascii=False)
     return _printable(text)
 

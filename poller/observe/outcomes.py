@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from math import ceil
+from typing import TYPE_CHECKING, Final, assert_never
 
-from poller.core.model import BEGINNING, Accepted, Failed, Partial, Refused, sequence_number
+from poller.core.model import (
+    BEGINNING,
+    NO_FIGURES,
+    Accepted,
+    Errored,
+    Failed,
+    Partial,
+    Refused,
+    Returned,
+    sequence_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poller.core.model import Attempt, Discard, DiscardReason, Outcome, Record
+    from poller.core.model import Answer, Attempt, Discard, DiscardReason, Outcome, Record
 
-DROP_REASON: dict[DiscardReason, str] = {"RecordAgeExceeded": "max_age", "RetryAttemptsExhausted": "max_retries"}
+DROP_REASON: dict[DiscardReason, str] = {
+    "RecordAgeExceeded": "max_age",
+    "RetryAttemptsExhausted": "max_retries",
+    "Filtered": "filtered",
+}
+
+MEBIBYTE: Final = 1024 * 1024
 
 
 def outcome_label(outcome: Outcome) -> str:
@@ -45,6 +62,18 @@ def failed_events(attempt: Attempt, outcome: Outcome) -> tuple[str, int] | None:
     assert_never(outcome)
 
 
+def not_done(attempt: Attempt, outcome: Outcome) -> Sequence[Record]:
+    """The records that the function has seen, and not done."""
+    match outcome:
+        case Accepted():
+            return ()
+        case Partial(failed):
+            return [record for record in attempt.records if record.id in failed]
+        case Failed() | Refused():
+            return attempt.records
+    assert_never(outcome)
+
+
 def outcome_fields(attempt: Attempt, outcome: Outcome) -> dict[str, object]:
     """How it ended, for a log line: `outcome`, and of what is no success its `kind` and `error`."""
     match outcome:
@@ -70,6 +99,21 @@ def discard_fields(discard: Discard) -> dict[str, object]:
         "request_id": discard.attempt.request_id,
         **record_fields(discard.records),
     }
+
+
+def report_fields(answer: Answer, memory_size: int | None) -> dict[str, object]:
+    """The figures of Lambda's REPORT line, as far as they are known: times in ms, memory in MB; nothing of what did not run."""
+    if not isinstance(answer, (Returned, Errored)) or answer.figures is NO_FIGURES:
+        return {}
+    figures = answer.figures
+    fields: dict[str, object] = {"function_ms": round(figures.duration * 1000, 1)}
+    if figures.init_duration is not None:
+        fields["init_ms"] = round(figures.init_duration * 1000, 1)
+    if figures.max_memory is not None:
+        fields["max_memory_mb"] = ceil(figures.max_memory / MEBIBYTE)
+    if memory_size is not None:
+        fields["memory_size_mb"] = memory_size
+    return fields
 
 
 def record_fields(records: Sequence[Record]) -> dict[str, object]:

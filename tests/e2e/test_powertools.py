@@ -58,10 +58,5 @@ async def test_powertools_batch_processor_runs_unchanged_and_the_record_it_repor
 
 def _printed(daemon: Daemon) -> list[dict[str, Any]]:
     """What the handler's logger has printed of its orders."""
-    lines = [line["line"] for line in daemon.lines("function", function="orders", stream="stdout")]
-    return [each for each in map(json.loads, filter(_is_json, lines)) if each["message"] == "order"]
-
-
-def _is_json(line: str) -> bool:
-    """The handler's logger prints JSON; the runtime prints the traceback of what the handler raised."""
-    return line.startswith("{")
+    lines = daemon.lines("function", function="orders", stream="stdout")
+    return [line["json"] for line in lines if "json" in line and line["json"]["message"] == "order"]

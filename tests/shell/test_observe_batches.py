@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 from support.build import attempt, record, records
-from support.observing import FUNCTION_ERROR, SHARD, Bench, given_up
+from support.observing import FUNCTION_ERROR, ORDERS, SHARD, Bench, given_up
 
 from poller.core.model import (
     Accepted,
@@ -16,6 +17,7 @@ from poller.core.model import (
     Discard,
     Errored,
     Failed,
+    Figures,
     Partial,
     Refused,
     Returned,
@@ -107,6 +109,30 @@ def test_a_batch_writes_one_line_on_success(bench: Bench) -> None:
             "log_level": "info",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields"),
+    [
+        pytest.param(
+            Returned(b"", Figures(duration=0.2, init_duration=1.25, max_memory=3_000_000)),
+            {"function_ms": 200.0, "init_ms": 1250.0, "max_memory_mb": 3, "memory_size_mb": 128},
+            id="a cold start",
+        ),
+        pytest.param(
+            Errored("timeout", b"", Figures(duration=0.2)), {"function_ms": 200.0, "memory_size_mb": 128}, id="out of time"
+        ),
+        pytest.param(Errored("crash", b""), {}, id="never ran"),
+        pytest.param(Refused("throttled"), {}, id="refused"),
+        pytest.param(TooLarge(7), {}, id="too large"),
+    ],
+)
+def test_the_line_of_a_batch_has_the_figures_of_lambdas_report(answer: Answer, fields: dict[str, object]) -> None:
+    bench = Bench(replace(ORDERS, memory_size=128))
+    with capture_logs() as log:
+        bench.run(answer, Accepted())
+    figures = {key: value for key, value in log[-1].items() if key.endswith(("_ms", "_mb")) and key != "duration_ms"}
+    assert figures == fields
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,13 @@ def test_values_that_would_be_taken_for_several_are_quoted_and_missing_ones_left
     assert text.endswith('x            a="" b="p=q" c="say \\"hi\\"" e=ä\n')
 
 
+def test_an_object_is_shown_as_json_which_cannot_forge_a_line_either() -> None:
+    text = at_a_terminal(
+        'configure("info"); logger().info("function", json={"message": "a\\n2025 info x", "n": [1, None]})', NO_COLOR="1"
+    )
+    assert text.endswith('function     json={"message": "a\\n2025 info x", "n": [1, null]}\n')
+
+
 def test_a_traceback_follows_its_line_as_it_is() -> None:
     program = """
 configure("info")
