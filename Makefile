@@ -65,6 +65,11 @@ $(SERVERS_INSTALLED): tests/support/install_servers.py $(INSTALLED)
 	$(BIN)/python $<
 	@mkdir -p $(SERVERS) && touch $@
 
+# From sources, in about a minute: the slow tests run it where it is, and skip where it is not.
+.PHONY: ric
+ric: $(INSTALLED) ## Compile Lambda's own runtime client for Node, which slow tests run
+	@$(BIN)/python tests/support/install_servers.py ric
+
 .PHONY: lock
 lock: | $(BIN)/pip ## Write requirements/*.lock anew from pyproject.toml (ARGS=--upgrade: with newer versions)
 	$(BIN)/pip install --quiet 'uv>=0.9,<1'

