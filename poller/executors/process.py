@@ -1,170 +1,156 @@
-"""Runs a function in worker processes: one invocation at a time each, started on demand, kept for the next.
+"""Runs a function in worker processes, one invocation at a time each: an invocation goes in, Lambda's answer comes out.
 
-A worker is the light worker of `worker.py` under the function's own Python. Its process group is killed when it passes its
-deadline, when its invocation is cancelled, when it dies, and when the daemon does.
+A worker is started by `start` and kept by `pool`. Its process group is killed when it passes its deadline, when its invocation is
+cancelled, when it has too much memory, when it dies, and when the daemon does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import shutil
-from functools import partial
-from time import gmtime, strftime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, assert_never
 
 from poller.core.envelope import MAX_EVENT_BYTES
 from poller.core.model import NO_FIGURES, Errored, Figures, Refused, Returned, TooLarge
 from poller.executors import payloads
-from poller.executors.child import Child, Ended
-from poller.executors.launch import ProcessSpec, launch
+from poller.executors.channel import Reply
+from poller.executors.child import UNTAKEN, Ended
+from poller.executors.launch import ProcessSpec
+from poller.executors.lifecycle import INIT_SECONDS, Lifecycle
+from poller.executors.memory import LONG, MemoryWatch, peak
+from poller.executors.paced import Paced
+from poller.executors.pool import Pool
+from poller.executors.post import Post, Unstarted
+from poller.executors.starting import Start
 from poller.executors.waiting import outlast
-from poller.executors.worker import READY, RETURNED, Call
+from poller.executors.worker import RETURNED, Call
+from poller.executors.workshop import Workshop
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from asyncio import Future
 
     from poller.core.model import Answer, Invocation
-    from poller.executors.channel import Reply
+    from poller.executors.post import Trouble
     from poller.ports import Clock, WorkerEvents
 
-INIT_SECONDS = 10.0
-"""What Lambda gives a function to initialise."""
 
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC})
-"""A process cannot be started for want of something that is not the function's fault."""
-
-
-__all__ = ["ProcessExecutor", "ProcessSpec"]
+__all__ = ["Lifecycle", "MemoryWatch", "ProcessExecutor", "ProcessSpec"]
 
 
 class ProcessExecutor:
-    """Keeps the workers of one function."""
+    """Invokes one function. Without a lifecycle, workers come as they are needed, as many and as large as `spec` says.
 
-    def __init__(self, spec: ProcessSpec, events: WorkerEvents, clock: Clock) -> None:
+    `memory` is for all executors of a process to share, so that one look serves them all.
+    """
+
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        events: WorkerEvents,
+        clock: Clock,
+        lifecycle: Lifecycle | None = None,
+        memory: MemoryWatch | None = None,
+    ) -> None:
+        lifecycle = lifecycle or Lifecycle(maximum_concurrency=spec.maximum_concurrency, memory_size=spec.memory_size)
         self._spec = spec
         self._events = events
         self._clock = clock
-        self._launches = 0
-        self._idle: list[Child] = []
-        self._children: set[Child] = set()
-        self._removals: set[asyncio.Future[None]] = set()
+        self._init_seconds = max(INIT_SECONDS, spec.timeout)
+        self._printed = Paced(events)
+        self._pool = Pool(
+            Start(
+                source=Workshop(spec, self._printed, clock),
+                lifecycle=replace(lifecycle, init_seconds=self._init_seconds),
+                events=events,
+                clock=clock,
+                memory=memory or MemoryWatch(),
+            )
+        )
+        self._warm: Future[Answer | None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._events.workers(self._pool.count)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Kills all workers. Returns when no process, descriptor or folder of them is left."""
-        children = list(self._children)
-        for child in children:
-            self._events.ended("reload")
-            child.stop()
+        """Ends all workers. Returns when no process, descriptor or folder of them is left."""
         try:
-            await outlast(*(child.dead for child in children))
+            await self._pool.close()
+            await self._printed.caught_up()
         finally:
-            await outlast(*self._removals)
+            self._printed.close()
 
     async def invoke(self, invocation: Invocation) -> Answer:
-        """See `poller.ports.Executor`. Initialisation does not count: the deadline moves by what it took."""
+        """See `poller.ports.Executor`. Waiting for a worker does not count: the deadline moves by what it took."""
         if len(invocation.event) > MAX_EVENT_BYTES:
             return TooLarge(len(invocation.event))
         begun = self._clock.monotonic()
         seconds = invocation.deadline - self._clock.time()
-        child, init = self._take_idle(), None
-        if child is None:
-            new = await self._start(invocation.request_id)
-            if not isinstance(new, Child):
-                return new
-            child, init = new, self._clock.monotonic() - begun
-            self._events.initialised(init)
-        call = Call(
-            invocation.request_id, invocation.deadline + (init or 0.0), invocation.arn or self._spec.arn, invocation.trace
-        )
-        try:
-            reply = await child.ask(call, invocation.event, seconds)
-        except asyncio.CancelledError:
-            await child.end()
-            raise
-        child.rest()
+        post, waited = self._pool.take_idle() or self._pool.take_resting(), 0.0
+        while True:
+            if post is None:
+                new = await self._pool.take()
+                if not isinstance(new, Post):
+                    return self._not_run(new, invocation.request_id)
+                post, waited = new, self._clock.monotonic() - begun
+            init, post.cold = waited if post.cold else None, False
+            call = Call(invocation.request_id, invocation.deadline + waited, invocation.arn or self._spec.arn, invocation.trace)
+            try:
+                reply = await post.worker.ask(call, invocation.event, seconds)
+            except asyncio.CancelledError:
+                post.worker.stop()
+                await outlast(post.worker.dead)
+                raise
+            post.worker.rest()
+            if isinstance(reply, Ended) or reply.kind != UNTAKEN:
+                break
+            self._pool.take_back(post)
+            post = None
         if isinstance(reply, Ended):
-            duration = self._clock.monotonic() - begun - (init or 0.0)
-            return _died(reply, invocation.request_id, seconds, Figures(duration=duration, init_duration=init))
-        if child.alive:
-            self._idle.append(child)
-        return _answer(reply, init)
+            duration = self._clock.monotonic() - begun - waited
+            figures = Figures(duration=duration, init_duration=init, max_memory=post.watched.peak or None)
+            answer = _died(post.ended or reply, invocation.request_id, seconds, figures)
+        else:
+            answer = _answer(reply, init, post)
+            self._pool.give_back(post)
+        if self._printed.behind:
+            await self._printed.caught_up()
+        return answer
 
-    async def warm(self) -> Answer | None:
-        """Starts a worker before anybody asks for one. None: it is ready and kept; else what an invocation would be answered."""
-        begun = self._clock.monotonic()
-        child = await self._start("")
-        if not isinstance(child, Child):
-            return child
-        self._events.initialised(self._clock.monotonic() - begun)
-        self._idle.append(child)
-        return None
+    def warm(self) -> Future[Answer | None]:
+        """See `poller.ports.Provisioned`."""
+        if self._warm is None:
+            self._warm = asyncio.get_running_loop().create_future()
+            self._pool.warm().add_done_callback(self._warmed)
+        return self._warm
 
-    def _take_idle(self) -> Child | None:
-        while self._idle:
-            child = self._idle.pop()
-            if child.alive:
-                return child
-        return None
+    def _warmed(self, tried: Future[Trouble | None]) -> None:
+        if self._warm is None or self._warm.done():
+            return
+        if tried.cancelled():
+            self._warm.cancel()
+        else:
+            trouble = tried.result()
+            self._warm.set_result(None if trouble is None else self._not_run(trouble, ""))
 
-    async def _start(self, request_id: str) -> Child | Answer:
-        """A worker that is ready, or what to answer because there is none."""
-        self._launches += 1
-        log_stream = strftime(f"%Y/%m/%d/[$LATEST]{self._launches:032x}", gmtime(self._clock.time()))
-        try:
-            child = Child(launch(self._spec, log_stream), self._events, self._buried)
-        except OSError as error:
-            if error.errno in EXHAUSTED:
-                return Refused("unavailable", detail=f"no worker can be started: {error}")
-            return Errored("crash", payloads.not_started(request_id, f"{error.strerror}: {error.filename}"))
-        except ValueError as error:  # an environment that no process can have
-            return Errored("crash", payloads.not_started(request_id, str(error)))
-        self._children.add(child)
-        seconds = max(INIT_SECONDS, self._spec.timeout)
-        try:
-            reply = await child.reply(seconds)
-        except asyncio.CancelledError:
-            await child.end()
-            raise
-        if isinstance(reply, Ended):
-            return _died(reply, request_id, seconds, NO_FIGURES)
-        if reply.kind == READY:
-            return child
-        child.stop("itself")  # which it is about to do
-        await outlast(child.dead)
-        return Errored("function_error", reply.payload)
-
-    def _buried(self, child: Child, ended: Ended) -> None:
-        self._children.discard(child)
-        if child in self._idle:
-            self._idle.remove(child)
-        match ended.cause:
-            case "timeout":
-                self._events.ended("timeout")
-            case "itself" | "channel":
-                self._events.ended("crash")
-            case "stopped":
-                pass
-            case _:
-                assert_never(ended.cause)
-        self._remove(child.folder)
-
-    def _remove(self, folder: Path) -> None:
-        """Removes a temporary folder: in a thread if there is anything in it."""
-        try:
-            folder.rmdir()
-        except OSError:
-            rmtree = partial(shutil.rmtree, folder, ignore_errors=True)
-            removal = asyncio.get_running_loop().run_in_executor(None, rmtree)
-            self._removals.add(removal)
-            removal.add_done_callback(self._removals.discard)
+    def _not_run(self, trouble: Trouble, request_id: str) -> Answer:
+        """What an invocation is answered that no worker could be found for."""
+        match trouble:
+            case Refused():
+                return trouble
+            case Unstarted(reason):
+                return Errored("crash", payloads.not_started(request_id, reason))
+            case Ended():
+                return _died(trouble, request_id, self._init_seconds, NO_FIGURES)
+            case Reply():
+                return Errored("function_error", trouble.payload)
+        assert_never(trouble)
 
 
-def _answer(reply: Reply, init: float | None) -> Answer:
-    figures = Figures(duration=reply.seconds, init_duration=init, max_memory=reply.memory or None)
+def _answer(reply: Reply, init: float | None, post: Post) -> Answer:
+    known = reply.memory if reply.seconds < LONG else 0
+    memory = max(known, post.watched.peak) if known else peak(post.watched, reply.seconds)
+    figures = Figures(duration=reply.seconds, init_duration=init, max_memory=memory or None)
     if reply.kind == RETURNED:
         return Returned(reply.payload, figures)
     return Errored("function_error", reply.payload, figures)
@@ -175,6 +161,8 @@ def _died(ended: Ended, request_id: str, seconds: float, figures: Figures) -> An
     match ended.cause:
         case "timeout":
             return Errored("timeout", payloads.timed_out(request_id, seconds), figures)
+        case "oom":
+            return Errored("oom", payloads.out_of_memory(request_id), figures)
         case "itself" | "stopped":
             return Errored("crash", payloads.exited(request_id, ended.status), figures)
         case "channel":

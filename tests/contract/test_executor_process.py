@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import uvloop
-from contract.executor_contract import (
+
+from poller.executors.process import ProcessExecutor, ProcessSpec
+from poller.testing import handlers
+from poller.testing.doubles import RecordedEvents
+from poller.testing.executors import (
     CONCURRENCY,
     FUNCTION_ARN,
     FUNCTION_NAME,
@@ -17,31 +20,19 @@ from contract.executor_contract import (
     SystemClock,
 )
 
-from poller.executors.process import ProcessExecutor, ProcessSpec
-
-FUNCTIONS = Path(__file__).parent.parent / "functions"
-
-
-class Unobserved:
-    """Nobody looks."""
-
-    def output(self, line: str, *, stream: Literal["stdout", "stderr"], request_id: str | None) -> None: ...
-
-    def initialised(self, seconds: float) -> None: ...
-
-    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None: ...
+CODE = Path(str(handlers.__file__)).parent
 
 
 def make_process(handler: str) -> ProcessExecutor:
     spec = ProcessSpec(
         name=FUNCTION_NAME,
         arn=FUNCTION_ARN,
-        handler=f"conforming.{handler}",
-        code=FUNCTIONS,
+        handler=f"handlers.{handler}",
+        code=CODE,
         memory_size=MEMORY_SIZE,
         maximum_concurrency=CONCURRENCY,
     )
-    return ProcessExecutor(spec, Unobserved(), SystemClock())
+    return ProcessExecutor(spec, RecordedEvents(), SystemClock())
 
 
 class TestProcess(ExecutorContract):

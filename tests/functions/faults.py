@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Fault = Callable[[dict[str, Any]], Any]
 
 FAULTS: dict[str, Fault] = {}
+WORKER = os.getpid()
+KEPT: list[bytearray] = []
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
@@ -190,6 +192,66 @@ def dies_later(event: dict[str, Any]) -> Any:
 
 
 @fault
+def allocates(event: dict[str, Any]) -> Any:
+    """Has so many megabytes, for so long; `kill`: and then kills itself, as the kernel would."""
+    hoard = allocated(event["megabytes"])
+    time.sleep(event["sleep"])
+    if event.get("kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return len(hoard)
+
+
+@fault
+def allocates_in_a_child(event: dict[str, Any]) -> Any:
+    child = os.fork()
+    if child == 0:
+        allocates(event)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return "parent"
+
+
+@fault
+def forks_with_shared_pages(event: dict[str, Any]) -> Any:
+    """Three children with all that their parent has, which nobody writes to."""
+    hoard = allocated(event["megabytes"])
+    children = [os.fork() for _ in range(3) if os.getpid() == WORKER]
+    time.sleep(event["sleep"])
+    if os.getpid() != WORKER:
+        os._exit(0)
+    for child in children:
+        os.waitpid(child, 0)
+    return len(hoard)
+
+
+@fault
+def keeps(event: dict[str, Any]) -> Any:
+    """Leaks: how often so far."""
+    KEPT.append(allocated(event["megabytes"]))
+    return len(KEPT)
+
+
+@fault
+def ignores_sigterm_and_returns(event: dict[str, Any]) -> Any:
+    ignore_signals()
+    if os.fork() == 0:
+        forever()
+    return os.getpid()
+
+
+@fault
+def ends_in_peace(event: dict[str, Any]) -> Any:
+    """Says in a file that it was asked to end, and ends."""
+
+    def end(*_: object) -> None:
+        Path(event["file"]).write_text("asked")
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    return os.getpid()
+
+
+@fault
 def litters(event: dict[str, Any]) -> Any:
     folder = Path(os.environ["TMPDIR"]) / "a" / "b"
     folder.mkdir(parents=True)
@@ -235,6 +297,11 @@ def trace(folder: Path, who: str, busy: object, pid: int | None = None) -> None:
     unfinished = folder / f"{who}-{busy}.new"
     unfinished.write_text(str(pid or os.getpid()))
     unfinished.rename(folder / f"{who}-{busy}")
+
+
+def allocated(megabytes: int) -> bytearray:
+    """Memory that is really there: zeros would take none before they are written to."""
+    return bytearray(b"x" * 1024 * 1024) * megabytes
 
 
 def ignore_signals() -> None:

@@ -11,15 +11,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from contract.executor_contract import SOON, SystemClock, invocation
-
-from poller.executors.process import ProcessExecutor, ProcessSpec
+from poller.executors.process import Lifecycle, ProcessExecutor, ProcessSpec
+from poller.testing.executors import SOON, SystemClock, invocation
 
 if TYPE_CHECKING:
     from poller.core.model import Answer
+    from poller.ports import WorkerCount, WorkerEnd
 
 FUNCTIONS = Path(__file__).parent
 MARK = "POLLER_TEST_MARK"
+LIFECYCLE = ("provisioned_concurrency", "idle_timeout", "maximum_invocations", "maximum_age")
 
 
 class Recorder:
@@ -29,6 +30,9 @@ class Recorder:
         self.lines: list[tuple[str, str, str | None]] = []
         self.ends: list[str] = []
         self.starts = 0
+        self.failed_starts: list[str] = []
+        self.waits: list[tuple[int, float]] = []
+        self.count: Callable[[], WorkerCount] | None = None
 
     def output(self, line: str, *, stream: Literal["stdout", "stderr"], request_id: str | None) -> None:
         self.lines.append((stream, line, request_id))
@@ -37,8 +41,17 @@ class Recorder:
         assert seconds > 0
         self.starts += 1
 
-    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None:
+    def not_initialised(self, why: Literal["failed", "refused"]) -> None:
+        self.failed_starts.append(why)
+
+    def ended(self, reason: WorkerEnd) -> None:
         self.ends.append(reason)
+
+    def backing_off(self, failures: int, seconds: float) -> None:
+        self.waits.append((failures, seconds))
+
+    def workers(self, count: Callable[[], WorkerCount]) -> None:
+        self.count = count
 
 
 class Room:
@@ -74,9 +87,11 @@ def rooms(temporary: Path) -> MakeRoom:
     async def enter(handler: str = "faults.handler", code: Path = FUNCTIONS, **options: Any) -> AsyncIterator[Room]:
         mark, events = uuid.uuid4().hex, Recorder()
         environment = {MARK: mark, **options.pop("environment", {})}
+        given = {name: options.pop(name) for name in LIFECYCLE if name in options}
+        limits = {name: options[name] for name in ("maximum_concurrency", "memory_size") if name in options}
         spec = ProcessSpec(name="faulty", handler=handler, code=code, environment=environment, **options)
         descriptors = open_descriptors()
-        async with ProcessExecutor(spec, events, SystemClock()) as executor:
+        async with ProcessExecutor(spec, events, SystemClock(), Lifecycle(**given, **limits)) as executor:
             room = Room(executor, events, mark)
             yield room
         assert room.processes() == []

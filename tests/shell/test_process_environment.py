@@ -76,6 +76,24 @@ def test_inherited_credentials_are_the_daemons_home_and_its_aws_variables_but_no
     assert "AWS_EC2_METADATA_DISABLED" not in of(credentials="inherit")
 
 
+def test_of_a_profile_a_function_is_told_the_name_and_the_files_and_none_of_the_daemons_own_credentials() -> None:
+    seen, nothing = of(credentials="orders"), of()
+    assert {name: seen[name] for name in seen if nothing.get(name) != seen[name]} == {
+        "AWS_PROFILE": "orders",
+        "AWS_CONFIG_FILE": "/home/daemon/.aws/config",
+        "AWS_SHARED_CREDENTIALS_FILE": "/home/daemon/.aws/credentials",
+    }
+    assert set(nothing) <= set(seen)
+
+
+def test_files_of_profiles_are_found_from_the_functions_folder_as_from_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DAEMON, "AWS_CONFIG_FILE", "~/aws.ini")
+    monkeypatch.setitem(DAEMON, "AWS_SHARED_CREDENTIALS_FILE", "keys")
+    seen = of(credentials="orders")
+    assert seen["AWS_CONFIG_FILE"] == "/home/daemon/aws.ini"
+    assert seen["AWS_SHARED_CREDENTIALS_FILE"] == str(Path.cwd() / "keys")
+
+
 def test_the_functions_own_variables_win_over_all_but_the_reserved_ones() -> None:
     wanted = {"TZ": "Asia/Tokyo", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "own", "_HANDLER": "other.handler"}
     seen = of(environment=wanted)

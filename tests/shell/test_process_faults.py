@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from contract.executor_contract import errored, returned
 from functions.room import MakeRoom, rooms, until
+
+from poller.testing.executors import SOON, errored, returned
 
 if TYPE_CHECKING:
     from poller.core.model import Answer
@@ -114,3 +117,18 @@ async def test_litter_in_the_temporary_folder_goes_with_the_worker(room: MakeRoo
 async def test_standard_input_is_empty(room: MakeRoom) -> None:
     async with room() as here:
         assert returned(await here.invoke("reads_stdin")) == ""
+
+
+class NoThreads(ThreadPoolExecutor):
+    """What asyncio's default is once the machine has no more threads."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+
+async def test_a_worker_that_dies_while_there_are_no_threads_is_told_and_its_folder_is_removed(room: MakeRoom) -> None:
+    async with room() as here:
+        asyncio.get_running_loop().set_default_executor(NoThreads())
+        assert returned(await here.invoke("litters"))
+        async with asyncio.timeout(SOON):
+            crashed(await here.invoke("kills_itself"), "Runtime exited with error: signal: killed")

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from contract.executor_contract import SOON, exists, returned
 from functions.room import FUNCTIONS, MakeRoom, rooms, until
 
 from poller.core.model import Errored
+from poller.testing.executors import SOON, exists, returned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAEMON = """
 import asyncio, sys, threading, time
 from pathlib import Path
-from contract.executor_contract import SystemClock, invocation
+from poller.testing.executors import SystemClock, invocation
 from functions.room import Recorder
 from poller.executors import launch
 from poller.executors.process import ProcessExecutor, ProcessSpec

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from contract.executor_contract import returned
 from functions.room import MakeRoom, Recorder, rooms
 
 from poller.executors.output import Output
+from poller.testing.executors import returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from contract.executor_contract import errored, exists, invocation, returned
 from functions.room import FUNCTIONS, MakeRoom, open_descriptors, rooms
 
 from poller.core.model import Refused, Returned
 from poller.executors import process
+from poller.testing.executors import errored, exists, invocation, returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
