@@ -30,7 +30,7 @@ import time
 import traceback
 from json.encoder import encode_basestring, encode_basestring_ascii
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,15 +135,19 @@ def serve(channel: int, handler: Handler, log: LogHandler) -> None:
     requests = open(channel, "rb", buffering=1 << 16, closefd=False)  # noqa: SIM115 - open for life
     facts = [os.environ.get("AWS_LAMBDA_" + name, "") for name in FACTS]
     process = os.getpid()
+    trace: str | None = ""
     while True:
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
             end_group()
         call_size, event_size, sequence = REQUEST.unpack(head)
-        call = Call(*json.loads(requests.read(call_size)))
+        fields: Any = json_of(requests.read(call_size).decode())
+        call = Call(*fields)
         event = requests.read(event_size)
         log.request_id = call.request_id
-        set_trace(call.trace)
+        if call.trace is not trace:  # rarely: a look into the environment takes as long as all the rest here
+            trace = call.trace
+            set_trace(trace)
         started = time.perf_counter()
         reply = invoke(handler, event, Context(call, facts))
         if os.getpid() != process:
@@ -173,9 +177,11 @@ def set_trace(trace: str | None) -> None:
 def send(channel: int, sequence: int, reply: Reply, seconds: float) -> None:
     """Writes one reply."""
     kind, payload = reply
-    rest = memoryview(REPLY.pack(len(payload), sequence, kind, seconds, MEMORY.peak()) + payload)
-    while rest:
-        rest = rest[os.write(channel, rest) :]
+    message = REPLY.pack(len(payload), sequence, kind, seconds, MEMORY.peak()) + payload
+    sent = os.write(channel, message)
+    while sent < len(message):
+        with memoryview(message) as whole:
+            sent += os.write(channel, whole[sent:])
 
 
 class Memory:
@@ -311,10 +317,19 @@ def error_json(error: Mapping[str, object]) -> bytes:
     return to_json(dict(error)).encode("utf-8", "replace")
 
 
+def json_of(text: str) -> object:
+    """The value of a JSON text; does not look for white space around it unless there is some. Raises ValueError."""
+    try:
+        value, end = EVENTS.raw_decode(text)
+    except json.JSONDecodeError:
+        value, end = None, -1
+    return value if end == len(text) else EVENTS.decode(text)
+
+
 def decode(event: bytes) -> object:
     """The event as Python values. Raises `Fault`."""
     try:
-        return EVENTS.decode(event.decode())
+        return json_of(event.decode())
     except Exception as error:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from contract.executor_contract import errored, returned
 from functions.room import MakeRoom, rooms
 
 from poller.executors import worker
+from poller.testing.executors import errored, returned
 
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
