@@ -1,6 +1,7 @@
 """Which stretches of a configuration's text nobody may see, found without understanding it: it may be broken.
 
-The parser knows better where the text is sound (`parse.py` hides each value below `environment`). This is for the rest.
+The parser knows better where the text is sound (`parse.py` hides each value below `environment` and `headers`). This is for the
+rest.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _USER_INFO = re.compile(r"""://([^\s"']{1,1000})@""")
-_ENVIRONMENT = re.compile(r"""[ \t]*(?:[-?#][ \t]+)*["']?env\w*["']?[ \t]*:""", re.IGNORECASE)
+_SECRETS = re.compile(r"""[ \t]*(?:[-?#][ \t]+)*["']?(?:env|header)\w*["']?[ \t]*:""", re.IGNORECASE)
 _ENTRY = re.compile(r"""[ \t]*["']?\w+["']?[ \t]*:[ \t]*|[ \t]*""")
 
 
 def names_secrets(key: str) -> bool:
-    """Whether a key has secrets below it: `environment`, and what somebody may write instead of it."""
-    return key.lower().startswith("env")
+    """Whether a key has secrets below it: `environment`, `headers`, and what somebody may write instead of them."""
+    return key.lower().startswith(("env", "header"))
 
 
 def stretches(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Start and end of: users and passwords in URLs; values on lines that are indented below `environment`."""
+    """Start and end of: users and passwords in URLs; values on lines that are indented below such a key."""
     start, margin = 0, None
     for line in lines:
         end = start + len(line)
@@ -31,7 +32,7 @@ def stretches(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
             if margin is not None and _indentation(line) > margin:
                 yield start + _begin_of_value(line), end
             else:
-                margin = _indentation(line) if _ENVIRONMENT.match(line) else None
+                margin = _indentation(line) if _SECRETS.match(line) else None
         start = end
 
 

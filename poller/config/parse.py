@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
-_SECTION_OF_SECRETS = re.compile(r"""\benv\w*["']?\s*:""", re.IGNORECASE)
+_SECTION_OF_SECRETS = re.compile(r"""\b(?:env|header)\w*["']?\s*:""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from poller.config.section import given_key
 from poller.config.wording import Held, fault
 
 if TYPE_CHECKING:
+    import re
     from pathlib import Path
 
     from pydantic_core import InitErrorDetails
@@ -37,8 +38,13 @@ def filled_in(given: dict[str, object], field: str, folder: Path) -> list[InitEr
     return []
 
 
-def each_filled_in(given: dict[str, object], field: str, folder: Path) -> list[InitErrorDetails]:
-    """The same for a field that is a mapping: `FIELD_file` names a file for each of some of its keys."""
+def each_filled_in(
+    given: dict[str, object], field: str, folder: Path, *, names: re.Pattern[str] = VARIABLE
+) -> list[InitErrorDetails]:
+    """The same for a field that is a mapping: `FIELD_file` names a file for each of some of its keys.
+
+    `names`: what a key may be; who reads the field refuses others.
+    """
     key, other = given_key(given, f"{field}_file"), given_key(given, field) or field
     files, written = given.get(key or ""), given.get(other, {})
     if key is None or not isinstance(files, Mapping) or not isinstance(written, Mapping):
@@ -51,7 +57,7 @@ def each_filled_in(given: dict[str, object], field: str, folder: Path) -> list[I
             faults.append(fault((key, str(name)), text, at="key", see=(other, str(name))))
             continue
         try:
-            if VARIABLE.fullmatch(str(name)):
+            if names.fullmatch(str(name)):
                 held[name] = _held(path, folder) or ""
         except Unusable as error:
             faults.append(fault((key, str(name)), f'"{name}" {error}'))

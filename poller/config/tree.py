@@ -65,13 +65,13 @@ Node = Scalar | Items | Table
 
 
 def plain(node: Node, path: tuple[str, ...] = ()) -> Plain:
-    """The tree as plain values; the `environment` of a function as it was written: `1.10` stays "1.10", `NO` stays "NO".
+    """The tree as plain values; `environment` and `headers` of a function as written: `1.10` stays "1.10", `NO` stays "NO".
 
-    `path`: the keys that lead to the node. Elsewhere (in a filter pattern, or as a function's name) the word means nothing.
+    `path`: the keys that lead to the node. Elsewhere (in a filter pattern, or as a function's name) the words mean nothing.
     """
     match node:
         case Scalar():
-            return node.text if node.text and _in_environment(path) else node.value
+            return node.text if node.text and _is_text(path) else node.value
         case Items():
             return [plain(item, path) for item in node.items]
         case Table():
@@ -79,8 +79,8 @@ def plain(node: Node, path: tuple[str, ...] = ()) -> Plain:
     assert_never(node)
 
 
-def _in_environment(path: tuple[str, ...]) -> bool:
-    return path[:1] == ("functions",) and len(path) > _DEPTH and path[_DEPTH].lower() == "environment"
+def _is_text(path: tuple[str, ...]) -> bool:
+    return path[:1] == ("functions",) and len(path) > _DEPTH and path[_DEPTH].lower() in {"environment", "headers"}
 
 
 def find(root: Node, path: Sequence[str | int], at: At) -> tuple[Node, Place]:
