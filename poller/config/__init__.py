@@ -7,7 +7,14 @@ what may be written, and what it means.
 
 from __future__ import annotations
 
-from poller.config.functions import FunctionConfig, InlineFunctionConfig, ProcessFunctionConfig
+from poller.config.functions import (
+    FunctionConfig,
+    HttpFunctionConfig,
+    InlineFunctionConfig,
+    LambdaFunctionConfig,
+    PluginFunctionConfig,
+    ProcessFunctionConfig,
+)
 from poller.config.load import load
 from poller.config.mappings import MappingConfig, QueueMappingConfig, StreamMappingConfig
 from poller.config.model import AwsConfig, Config, Connection, HttpConfig, LogConfig, StoreConfig
@@ -19,10 +26,13 @@ __all__ = [
     "Connection",
     "FunctionConfig",
     "HttpConfig",
+    "HttpFunctionConfig",
     "InlineFunctionConfig",
     "InvalidConfig",
+    "LambdaFunctionConfig",
     "LogConfig",
     "MappingConfig",
+    "PluginFunctionConfig",
     "Problem",
     "ProcessFunctionConfig",
     "QueueMappingConfig",

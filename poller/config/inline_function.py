@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from poller.config.function import REFUSED, HandlerFunction
+from poller.config.function import OF_PROCESS, REFUSED, HandlerFunction
 
 INLINE_CONCURRENCY: Final = 1000
 
@@ -16,7 +16,7 @@ class InlineFunctionConfig(HandlerFunction):
     """A handler, sync or async, that runs inside of poller."""
 
     refused: ClassVar[Mapping[str, str]] = {**REFUSED} | dict.fromkeys(
-        ("runtime", "python", "memory_size", "environment", "environment_file", "credentials"),
+        OF_PROCESS,
         "belongs to executor process: an inline handler runs inside of poller, with all that poller has",
     )
 
@@ -31,6 +31,6 @@ class InlineFunctionConfig(HandlerFunction):
     )
 
     @property
-    def concurrency(self) -> int:
+    def own_concurrency(self) -> int:
         """Invocations at the same time."""
         return self.maximum_concurrency

@@ -1,4 +1,4 @@
-"""The handlers of `conforming` as coroutines."""
+"""The handlers of `poller.testing.handlers` as coroutines."""
 
 # ruff: noqa: ASYNC110, ASYNC230, ASYNC240 - other processes watch these files
 
@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import conforming  # type: ignore[import-not-found]  # found in its own folder, as a function's modules are
+from poller.testing import handlers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,15 +21,15 @@ def as_coroutine(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Awa
     return call
 
 
-echo = as_coroutine(conforming.echo)
-nothing = as_coroutine(conforming.nothing)
-unicode = as_coroutine(conforming.unicode)
-partial = as_coroutine(conforming.partial)
-raising = as_coroutine(conforming.raising)
-fails_if_told = as_coroutine(conforming.fails_if_told)
-unserialisable = as_coroutine(conforming.unserialisable)
-large = as_coroutine(conforming.large)
-describing = as_coroutine(conforming.describing)
+echo = as_coroutine(handlers.echo)
+nothing = as_coroutine(handlers.nothing)
+unicode = as_coroutine(handlers.unicode)
+partial = as_coroutine(handlers.partial)
+raising = as_coroutine(handlers.raising)
+fails_if_told = as_coroutine(handlers.fails_if_told)
+unserialisable = as_coroutine(handlers.unserialisable)
+large = as_coroutine(handlers.large)
+describing = as_coroutine(handlers.describing)
 
 
 async def sleeping(event: Any, context: Any) -> Any:
@@ -39,7 +39,7 @@ async def sleeping(event: Any, context: Any) -> Any:
 
 async def meeting(event: Any, context: Any) -> Any:
     Path(event["mine"]).touch()
-    async with asyncio.timeout(conforming.PATIENCE_SECONDS):
+    async with asyncio.timeout(handlers.PATIENCE_SECONDS):
         while not Path(event["other"]).exists():
             await asyncio.sleep(0.005)
     return "met"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from contract.executor_contract import SystemClock, errored, invocation, returned
 
 from poller.errors import ConfigError
 from poller.executors.inline import InlineExecutor, InlineSpec, load
+from poller.testing.executors import SystemClock, errored, invocation, returned
 
 if TYPE_CHECKING:
     from pathlib import Path

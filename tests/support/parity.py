@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docs" / "rules.yaml"
 PAGE = ROOT / "docs" / "parity.md"
-TESTS = ROOT / "tests"
+TESTS = (ROOT / "tests", ROOT / "poller" / "testing")
 
 Basis = Literal["documented", "observed", "choice"]
 BASES = ("documented", "observed", "choice")
@@ -88,9 +88,10 @@ def read_rules(text: str) -> list[Rule]:
     return rules
 
 
-def scan(folder: Path, root: Path) -> list[Shown]:
-    """Every marked test below a folder."""
-    return [one for path in sorted(folder.rglob("*.py")) for one in read_tests(path.read_text(), str(path.relative_to(root)))]
+def scan(folders: Iterable[Path], root: Path) -> list[Shown]:
+    """Every marked test below these folders."""
+    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return [one for path in paths for one in read_tests(path.read_text(), str(path.relative_to(root)))]
 
 
 def read_tests(source: str, file: str) -> list[Shown]:
