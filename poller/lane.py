@@ -25,7 +25,7 @@ from tenacity import AsyncRetrying, RetryError, retry_if_exception_type
 from poller.core import response
 from poller.core.batching import Batcher
 from poller.core.model import Attempt, Decision, Release, without
-from poller.core.permits import Ticket
+from poller.core.unwanted import settled
 from poller.errors import MappingError, Unavailable
 from poller.function import new_request_id
 from poller.retry import full_jitter, jittered
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from poller.core.batching import BatchLimits
-    from poller.core.model import Batch, Discard, Record
+    from poller.core.model import Batch, Discard, Outcome, Record
     from poller.core.policy import Policy
     from poller.core.report import Report
     from poller.drain import Drain
@@ -51,6 +51,7 @@ class Work:
 
     Attributes:
         mapping: its name, the unit of fairness for permits.
+        priority: whose turn it is when permits are scarce: higher goes first.
         place: the shard or slot, for logs.
         limits: when a batch is full.
         wants: says which records the filter lets through; None: all of them.
@@ -60,6 +61,8 @@ class Work:
         function_arn: what its context and failure documents call it.
         destination: where discarded records are reported; None: nowhere.
         report: makes the report of a discard, given the time in Unix seconds.
+        unwanted: what becomes of the others.
+        judged: told of each outcome, before anything is carried out.
         still_ours: raises `LeaseLost` where the records may be somebody else's by now; asked right before each invocation
             and each report: a process that stood still wakes with those due, and its timers not yet looked at.
     """
@@ -76,7 +79,10 @@ class Work:
     observe: MappingObserver
     clock: Clock
     rng: Rng
+    priority: int = 0
     wants: Callable[[Record], bool] | None = None
+    unwanted: Callable[[tuple[Record, ...]], Decision] = settled
+    judged: Callable[[Attempt, Outcome], None] = lambda *_: None
     still_ours: Callable[[], None] = lambda: None
 
 
@@ -89,7 +95,7 @@ async def run_lane(lane: Lane, work: Work, drain: Drain) -> None:
         now, skew = steady(work.clock)
         piece = await lane.read(batcher.room, batcher.patience(now, skew))
         ended = piece.ended
-        wanted = piece.records if work.wants is None else await sift(piece.records, work.wants, lane, work)
+        wanted = await sift(piece.records, lane, work, drain)
         now, skew = steady(work.clock)
         for batch in batcher.add(wanted, now, more=piece.more, skew=skew):
             await work_off(batch, lane, work, drain)
@@ -98,15 +104,17 @@ async def run_lane(lane: Lane, work: Work, drain: Drain) -> None:
         await work_off(batch, lane, work, drain)
 
 
-async def sift(records: Sequence[Record], wants: Callable[[Record], bool], lane: Lane, work: Work) -> Sequence[Record]:
-    """The records that the filter lets through. The others are done with, and nobody has seen them."""
+async def sift(records: Sequence[Record], lane: Lane, work: Work, drain: Drain) -> Sequence[Record]:
+    """The records that the filter lets through. The others nobody sees; they are done with, or what else the mapping says."""
+    if (wants := work.wants) is None:
+        return records
     wanted: list[Record] = []
     unwanted: list[Record] = []
     for record in records:
         (wanted if wants(record) else unwanted).append(record)
     if unwanted:
         work.observe.filtered(len(unwanted))
-        await lane.settle(unwanted)
+        await carry_out(work.unwanted(tuple(unwanted)), lane, work, drain)
     return wanted
 
 
@@ -129,7 +137,7 @@ async def step(attempt: Attempt, lane: Lane, work: Work, drain: Drain) -> Decisi
     """One attempt, invoked once at the most, its decision carried out. Age is looked at with the permit already in hand."""
     if attempt.request_id is None:
         attempt = replace(attempt, request_id=new_request_id(work.rng))
-    async with work.function.permits.hold(Ticket(work.mapping, work.function.name), drain) as permitted:
+    async with work.function.permit(work.mapping, work.priority, drain) as permitted:
         if not permitted:
             return Decision(again=(attempt,))
         work.still_ours()
@@ -153,12 +161,13 @@ async def invoke(attempt: Attempt, work: Work) -> Decision:
     started = work.clock.monotonic()
     work.observe.invoking(attempt, work.place, work.clock.time())
     try:
-        answer = await work.function.invoke(attempt, work.function_arn)
+        answer = await work.function.invoke(attempt, work.function_arn, work.mapping)
     except BaseException:
         work.observe.cancelled(attempt)
         raise
     outcome = response.read(answer, attempt, report_batch_item_failures=work.report_batch_item_failures)
     work.observe.answered(attempt, work.place, answer, outcome, work.clock.monotonic() - started)
+    work.judged(attempt, outcome)
     return work.policy.judge(attempt, outcome)
 
 

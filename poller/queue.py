@@ -6,22 +6,28 @@ A slot that fails starts again by itself; a crash in one never stops another.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
+from poller.breaking import CircuitBreaker
+from poller.core.scaling import PollerScale
 from poller.deleter import Deleter
 from poller.errors import PollerError
 from poller.slot import OpenQueue, run_slot
 from poller.supervise import supervise
-from poller.visibility import ENTRIES, LONGEST, Visibility
+from poller.visibility import ENTRIES, LONGEST, MOST_MESSAGES, Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from poller.core.breaker import BreakerLimits
     from poller.core.model import Record
     from poller.core.policy import Policy
+    from poller.core.scaling import PollerLimits
     from poller.drain import Drain
     from poller.lane import Work
     from poller.ports import QueueDescription, QueueSource
@@ -44,7 +50,9 @@ class QueueMapping:
     """One configured mapping of a queue.
 
     Attributes:
-        slots: poll slots: receives open, and batches in hand, at the same time.
+        scaling: how many poll slots there may be.
+        in_flight: messages in hand at the same time, at the most.
+        breaker: when receiving stops because batches fail; None: never.
         receive_wait: seconds of a long poll.
         fifo: the queue keeps the order of its groups.
         work: what is to be done with the messages; its `place` is made for each slot.
@@ -52,16 +60,48 @@ class QueueMapping:
     """
 
     source: QueueSource
-    slots: int
+    scaling: PollerLimits
     receive_wait: int
     fifo: bool
     work: Work
     policy_for: Callable[[int | None], Policy]
+    in_flight: int = MOST_MESSAGES
+    breaker: BreakerLimits | None = None
+
+
+class Crew:
+    """The slots of a queue: it starts them, and gives each the lowest number that is free."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, drain: Drain) -> None:
+        self._tasks = tasks
+        self._drain = drain
+        self._numbers: set[int] = set()
+
+    def start(self, queue: OpenQueue, count: int) -> None:
+        """So many more slots; none once the drain has started."""
+        for _ in range(0 if self._drain.started else count):
+            number = next(number for number in itertools.count() if number not in self._numbers)
+            self._numbers.add(number)
+            queue.scale.started()
+            self._tasks.create_task(self._keep_polling(queue, number))
+        queue.work.observe.pollers(queue.scale.slots, queue.visibility)
+
+    async def _keep_polling(self, queue: OpenQueue, number: int) -> None:
+        """One slot, started again when it fails, until it is superfluous or the drain is done."""
+        place = str(number)
+        ours = replace(queue, work=replace(queue.work, place=place, judged=partial(queue.breaker.judged, place)))
+        try:
+            await supervise(f"slot {number}", lambda: run_slot(ours, self._drain), ours.work, self._drain)
+        finally:
+            self._numbers.discard(number)
+            queue.scale.ended()
+            queue.work.observe.pollers(queue.scale.slots, queue.visibility)
 
 
 async def run_queue(mapping: QueueMapping, drain: Drain) -> None:
     """Until the drain is done. Never raises for what the mapping or a slot runs into: it says so and tries again."""
     mapping.work.observe.state("Creating")
+    await mapping.work.function.warm(drain)
     await supervise("mapping", lambda: run_slots(mapping, drain), mapping.work, drain)
     mapping.work.observe.state("Disabled")
 
@@ -78,8 +118,9 @@ async def run_slots(mapping: QueueMapping, drain: Drain) -> bool:
             jobs = (queue.visibility.run(), queue.deleter.run(), look(mapping, drain))
             helpers = [together.create_task(job) for job in jobs]
             async with asyncio.TaskGroup() as slots:
-                for number in range(mapping.slots):
-                    slots.create_task(keep_polling(queue, number, drain))
+                crew = Crew(slots, drain)
+                polled = replace(queue, start=lambda count: crew.start(polled, count))
+                crew.start(polled, mapping.scaling.first)
             await queue.deleter.flush()
             if queue.visibility.held:  # of a slot that failed while it drained
                 await hand_all_back(queue)
@@ -99,7 +140,7 @@ def open_queue(mapping: QueueMapping, description: QueueDescription) -> OpenQueu
     work = replace(mapping.work, policy=mapping.policy_for(description.maximum_receive_count))
     seconds = visibility_of(description, work.limits.window, work.function.timeout)
     visibility = Visibility(mapping.source, seconds, work.observe, work.clock, work.rng)
-    work.observe.pollers(mapping.slots, visibility)
+    visibility.most = mapping.in_flight
     return OpenQueue(
         source=mapping.source,
         visibility=visibility,
@@ -107,6 +148,8 @@ def open_queue(mapping: QueueMapping, description: QueueDescription) -> OpenQueu
         receive_wait=mapping.receive_wait,
         fifo=mapping.fifo,
         work=work,
+        scale=PollerScale(mapping.scaling),
+        breaker=CircuitBreaker(mapping.breaker, work.observe, work.clock),
     )
 
 
@@ -120,12 +163,6 @@ def visibility_of(description: QueueDescription, window: float, timeout: float) 
     if window > 0 and window + timeout > seconds:
         seconds = ceil(window + timeout) + VISIBILITY_MARGIN
     return min(seconds, int(LONGEST))
-
-
-async def keep_polling(queue: OpenQueue, number: int, drain: Drain) -> None:
-    """One slot, started again when it fails."""
-    ours = replace(queue, work=replace(queue.work, place=str(number)))
-    await supervise(f"slot {number}", lambda: run_slot(ours, drain), ours.work, drain)
 
 
 async def look(mapping: QueueMapping, drain: Drain) -> None:

@@ -1,7 +1,13 @@
-"""One poll slot of a queue: a lane that receives only while its function has a free permit, and holds what it has received."""
+"""One poll slot of a queue: a lane that receives only while its function has a free permit, and holds what it has received.
+
+A slot that has a batch to do sees to it that others poll in its place (`core/scaling.py`); one that polls in vain ends, where
+enough others do. A batch of more than one receive is gathered by several at a time, twice as many after each round that came
+back full.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,9 +19,11 @@ from poller.retry import transport_wait
 from poller.visibility import ENTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from poller.breaking import CircuitBreaker
     from poller.core.model import Attempt, Record, Release
+    from poller.core.scaling import PollerScale
     from poller.deleter import Deleter
     from poller.drain import Drain
     from poller.lane import Work
@@ -28,6 +36,9 @@ POLL_PART = 2 / 3
 IDLE_PAUSE = 1.0
 """Seconds from one receive of an empty queue to the next, where the queue does not make us wait for so long."""
 
+ROUND_WAIT = 1
+"""Seconds that one of several receives may wait: the queue was full a moment ago, and the batch waits for all of them."""
+
 HIDE_TRIES = 3
 """How often a queue is told to hand a message out again. If it does not hear, the message comes back by itself, later."""
 
@@ -39,6 +50,9 @@ class OpenQueue:
     Attributes:
         receive_wait: seconds of a long poll.
         fifo: the queue keeps the order of its groups.
+        scale: how many slots there are, and how many of them poll.
+        breaker: may keep all of them from receiving.
+        start: starts so many more.
         polls: until when the receives that are open may wait, by slot; steady clock.
     """
 
@@ -48,11 +62,17 @@ class OpenQueue:
     receive_wait: int
     fifo: bool
     work: Work
+    scale: PollerScale
+    breaker: CircuitBreaker
+    start: Callable[[int], None] = lambda _: None
     polls: dict[str, float] = field(default_factory=dict)
 
 
 async def run_slot(queue: OpenQueue, drain: Drain) -> bool:
-    """Until the drain is done (True). What the slot still has in hand when it fails leaves the heartbeat, and comes back."""
+    """Until the drain is done, or the slot is superfluous (True).
+
+    What the slot still has in hand when it fails leaves the heartbeat, and comes back.
+    """
     lane = QueueLane(queue, drain)
     try:
         await run_lane(lane, queue.work, drain)
@@ -67,18 +87,30 @@ class QueueLane:
     def __init__(self, queue: OpenQueue, drain: Drain) -> None:
         self._queue = queue
         self._drain = drain
-        self._receiver: QueueReceiver = queue.source.receiver()
+        self._receivers: list[QueueReceiver] = []
         self._held: dict[str, Record] = {}
         self._broken: set[str] = set()
         self._failures = 0
+        self._abreast = 1
+        self._polls = False
 
     async def read(self, limit: int, wait: float | None) -> Slice:
         """See `Lane.read`. Comes back empty also when a long poll does, and when the queue could not be reached."""
         work, began = self._queue.work, self._queue.work.clock.monotonic()
-        if wait == 0 or not await work.function.permits.free(work.function.name, self._drain, wait) or self._drain.started:
+        if wait == 0:
+            return Slice()
+        if not self._polls:
+            if self._queue.scale.crowded():
+                return Slice(ended=True)
+            self._polls = True
+            self._queue.scale.polls()
+        if not await work.function.permits.free(work.function.name, self._drain, wait, work.priority):
+            return Slice()
+        room = await self._queue.visibility.room(self._drain, wait)
+        if not room or not await self._queue.breaker.passed(work.place, self._drain, wait) or self._drain.started:
             return Slice()
         left = float("inf") if wait is None else max(0.0, wait - (work.clock.monotonic() - began))
-        return await self._receive(min(limit, ENTRIES), left)
+        return await self._gather(min(limit, room), left)
 
     async def settle(self, records: Sequence[Record]) -> None:
         """See `Lane.settle`: deleted a little later."""
@@ -106,6 +138,7 @@ class QueueLane:
 
     def lost(self, attempt: Attempt) -> tuple[Record, ...]:
         """See `Lane.lost`: whose time is over; in a FIFO queue also what would now come before an earlier one of its group."""
+        self._find_substitutes()
         ours, broken = self._queue.visibility.ours, set(self._broken)
         gone: list[Record] = []
         for record in attempt.records:
@@ -116,40 +149,95 @@ class QueueLane:
         return tuple(gone)
 
     def waiting(self, attempt: Attempt | None) -> None:
-        """See `Lane.waiting`."""
+        """See `Lane.waiting`. That may take long, so others are to poll."""
+        if attempt is not None:
+            self._find_substitutes()
 
     def close(self, *, cancelled: bool) -> None:
         """The slot is over. Where it was cut off by a drain out of patience, the mapping hands back what is left."""
+        if self._polls:
+            self._queue.scale.stops_polling()
+        self._queue.breaker.left(self._queue.work.place)
         if not cancelled:
             self._queue.visibility.drop(self._held.values())
 
-    async def _receive(self, limit: int, left: float) -> Slice:
+    def _find_substitutes(self) -> None:
+        """It has something else to do: others are to poll."""
+        if self._polls:
+            self._polls = False
+            scale, work = self._queue.scale, self._queue.work
+            scale.stops_polling()
+            free = work.function.permits.has_free(work.function.name)
+            self._queue.start(scale.missing(full=self._abreast > 1, free=free))
+            self._abreast = 1
+
+    async def _gather(self, limit: int, left: float) -> Slice:
+        """One receive, or several at once: as many as the last ones have earned and the batch needs."""
+        abreast, began = min(self._abreast, ceil(limit / ENTRIES)), self._queue.work.clock.monotonic()
+        longest = int(min(self._queue.receive_wait, left, self._queue.visibility.seconds * POLL_PART))
+        if abreast == 1:
+            records = await self._receive(0, min(limit, ENTRIES), longest)
+        else:
+            records = await self._receive_abreast(
+                [min(ENTRIES, limit - ENTRIES * n) for n in range(abreast)], min(longest, ROUND_WAIT)
+            )
+        full = len(records) == min(limit, ENTRIES * abreast)
+        self._abreast = 2 * abreast if full else 1
+        if not records:
+            await self._pause(began, left)
+        idle = not (records or self._held or self._drain.started)
+        return Slice(records=records, more=full, ended=idle and self._queue.scale.superfluous())
+
+    async def _receive_abreast(self, sizes: Sequence[int], longest: int) -> tuple[Record, ...]:
+        """Several receives at a time, each of its size. None is cut short because another fails."""
+        errors: list[MappingError] = []
+
+        async def receive(number: int, size: int) -> tuple[Record, ...]:
+            try:
+                return await self._receive(number, size, longest)
+            except MappingError as error:
+                errors.append(error)
+                return ()
+
+        async with asyncio.TaskGroup() as together:
+            calls = [together.create_task(receive(number, size)) for number, size in enumerate(sizes)]
+        records = tuple([record for call in calls for record in call.result()])
+        if errors and not records:  # what others have brought is worked off first; the error will come again
+            raise errors[0]
+        return records
+
+    async def _pause(self, began: float, left: float) -> None:
+        """Before the next receive after one in vain, for as long as the batch has."""
+        work = self._queue.work
+        pause = transport_wait(self._failures, work.rng) if self._failures else began + IDLE_PAUSE - work.clock.monotonic()
+        await self._drain.sleep(min(pause, left))
+
+    async def _receive(self, number: int, limit: int, longest: int) -> tuple[Record, ...]:
         """One receive. What it brings is ours from when it was asked for, so it may not wait for as long as that lasts."""
         work, visibility = self._queue.work, self._queue.visibility
-        longest = int(min(self._queue.receive_wait, left, visibility.seconds * POLL_PART))
         asked_at = work.clock.monotonic()
-        try:
-            records = await self._poll(limit, longest)
-        except Unavailable as error:
-            self._failures += 1
-            work.observe.poll_failed(error, seconds=work.clock.monotonic() - asked_at)
-            await self._drain.sleep(min(transport_wait(self._failures, work.rng), left))
-            return Slice()
+        with visibility.expecting(limit):
+            try:
+                records = await self._poll(number, limit, longest)
+            except Unavailable as error:
+                self._failures += 1
+                work.observe.poll_failed(error, seconds=work.clock.monotonic() - asked_at)
+                return ()
+            visibility.hold(records, asked_at)
         self._failures = 0
-        visibility.hold(records, asked_at)
         self._held |= {record.receipt: record for record in records}
         took = work.clock.monotonic() - asked_at
         work.observe.polled(records, size=sum([len(record.payload) for record in records]), seconds=took)
-        if not records:
-            await self._drain.sleep(min(IDLE_PAUSE - took, left))
-        return Slice(records=records, more=len(records) == ENTRIES)
+        return records
 
-    async def _poll(self, limit: int, longest: int) -> tuple[Record, ...]:
+    async def _poll(self, number: int, limit: int, longest: int) -> tuple[Record, ...]:
         """One call. All slots know that it is open."""
-        place = self._queue.work.place
+        place = f"{self._queue.work.place}.{number}"
+        while len(self._receivers) <= number:
+            self._receivers.append(self._queue.source.receiver())
         self._queue.polls[place] = self._queue.work.clock.monotonic() + longest
         try:
-            return await self._receiver.receive(limit, longest, self._queue.visibility.seconds)
+            return await self._receivers[number].receive(limit, longest, self._queue.visibility.seconds)
         finally:
             del self._queue.polls[place]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from poller.retry import transport_wait
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from poller.core.model import Record
+    from poller.drain import Drain
     from poller.observe.mapping import MappingObserver
     from poller.ports import Clock, QueueSource, Rng
 
@@ -34,6 +36,10 @@ ENTRIES = 10
 
 SIDE_BY_SIDE = 8
 """Calls that extend at the same time."""
+
+MOST_MESSAGES = 100_000
+MOST_BYTES = 256 * 1024 * 1024
+"""In hand at the same time, at the most; SQS itself lets 120,000 messages of a queue be in flight."""
 
 SLACK = 1 / 8
 """A part of the time: that much the order of the line may be wrong, and that long a failed call is waited with at the most."""
@@ -53,6 +59,7 @@ class Visibility:
 
     Attributes:
         seconds: for which a receive, and each extension, hides a message.
+        most: messages in hand, at the most: who would receive more waits for `room`.
         leaving: receipts that are being deleted at this moment: that they are gone is no surprise then.
     """
 
@@ -66,7 +73,11 @@ class Visibility:
         self._latest = float("-inf")
         self._under_way: dict[str, Future[None]] = {}
         self._news: Future[None] | None = None
+        self._bytes = 0
+        self._expected = 0
+        self._crowded: dict[Future[None], None] = {}  # no set: they wake in the order in which they came
         self.seconds = seconds
+        self.most = MOST_MESSAGES
         self.leaving: set[str] = set()
 
     def __len__(self) -> int:
@@ -75,7 +86,7 @@ class Visibility:
     @property
     def bytes(self) -> int:
         """Payload bytes in hand."""
-        return sum([len(hold.record.payload) for hold in self._held.values()])
+        return self._bytes
 
     @property
     def held(self) -> list[Record]:
@@ -86,8 +97,44 @@ class Visibility:
         """These are in hand now; they were asked for at `asked_at` (steady clock)."""
         until = asked_at + self.seconds
         holds = [_Hold(record=record, since=asked_at, until=until) for record in records]
-        self._held |= {hold.record.receipt: hold for hold in holds}
+        for hold in holds:
+            if hold.record.receipt not in self._held:
+                self._bytes += len(hold.record.payload)
+            self._held[hold.record.receipt] = hold
         self._line_up(holds, until)
+
+    async def room(self, drain: Drain, seconds: float | None) -> int:
+        """How many more may be in hand, once there is room for any; 0 after so many seconds, or when the drain starts."""
+        left = None if seconds is None else self._clock.monotonic() + seconds
+        while (room := self._room) <= 0:
+            hope = asyncio.get_running_loop().create_future()
+            self._crowded[hope] = None
+            try:
+                if not await drain.wait(hope, None if left is None else max(0.0, left - self._clock.monotonic())):
+                    return 0
+            finally:
+                self._crowded.pop(hope, None)
+        return room
+
+    @contextmanager
+    def expecting(self, count: int) -> Iterator[None]:
+        """So many messages may come of a receive: their room is taken."""
+        self._expected += count
+        try:
+            yield
+        finally:
+            self._expected -= count
+            self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        if self._crowded and self._room > 0:
+            for hope in self._crowded:
+                if not hope.done():
+                    hope.set_result(None)
+
+    @property
+    def _room(self) -> int:
+        return self.most - len(self._held) - self._expected if self._bytes < MOST_BYTES else 0
 
     def ours(self, record: Record) -> bool:
         """Whether nobody else can have it: it is held, and its time is not over."""
@@ -97,8 +144,10 @@ class Visibility:
     def drop(self, records: Iterable[Record]) -> None:
         """These are not in hand any more: deleted, or left to the queue."""
         for record in records:
-            self._held.pop(record.receipt, None)
+            if (hold := self._held.pop(record.receipt, None)) is not None:
+                self._bytes -= len(hold.record.payload)
             self._line.pop(record.receipt, None)
+        self._tell_of_room()
 
     async def let_go(self, records: Sequence[Record]) -> list[Record]:
         """Drops them and returns those that are ours, once no extension that could hide them again is under way.

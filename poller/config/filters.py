@@ -42,6 +42,12 @@ class FilterPattern(LambdaSection):
 class FilterCriteria(LambdaSection):
     """Lambda's FilterCriteria."""
 
+    dry_run: bool = Field(
+        default=False,
+        description="true: every record is invoked; those that the patterns would keep out are counted, and some are named in the"
+        " log. Default false.",
+    )
+
     filters: Annotated[tuple[FilterPattern, ...], Field(strict=False)] = Field(
         default=(),
         max_length=MOST_FILTERS,

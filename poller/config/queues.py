@@ -8,24 +8,90 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from poller.config.arn import FIFO_SUFFIX, queue_arn
-from poller.config.event_source import ABSENT, LONGEST_WINDOW, EventSourceMapping
-from poller.config.section import given_key, given_text, given_value
-from poller.config.unbuilt import OF_QUEUES, scaling
-from poller.config.wording import Check, fault
+from poller.config.event_source import LONGEST_WINDOW, EventSourceMapping
+from poller.config.section import LambdaSection, given_key, given_text, given_value
+from poller.config.unbuilt import scaling
+from poller.config.wording import fault
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
 
+    from poller.core.breaker import BreakerLimits
     from poller.core.filters import FilterShape
+    from poller.core.scaling import PollerLimits
 
 _STREAMS_ONLY = "belongs to streams: "
 _NO_POSITION = _STREAMS_ONLY + "a queue has no positions, each receive brings what is there"
-_FLEET = ABSENT + "limit the queue's function with its maximum_concurrency"
+FEWEST_POLLERS, MOST_POLLERS = 2, 200
+BATCHES_EACH = 10
+"""Lambda's provisioned mode: its defaults, and how many invocations one poller may have under way."""
 
 ONE_RECEIVE = 10
 """Messages that SQS hands out in one receive at the most."""
 
 LARGEST_BATCH = 10_000
+
+
+class ScalingConfig(LambdaSection):
+    """Lambda's ScalingConfig."""
+
+    maximum_concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Batches of this mapping that run at the same time, at the most; from 1 (Lambda: from 2). Default: as many as"
+        " its function may run.",
+    )
+
+
+class ProvisionedPollerConfig(LambdaSection):
+    """Lambda's ProvisionedPollerConfig: each poller polls, and has up to ten batches in hand."""
+
+    refused: ClassVar[Mapping[str, str]] = {"poller_group_name": "belongs to Kafka"}
+
+    minimum_pollers: int | None = Field(
+        default=None,
+        ge=1,
+        le=200,
+        description="Polls kept open on a quiet queue; from 1 (Lambda: from 2). Default: 2, as Lambda's, where maximum_pollers is"
+        " set.",
+    )
+    maximum_pollers: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Polls open at the same time, at the most, with ten batches in hand for each; from 1 (Lambda: from 2)."
+        " Default: 200, as Lambda's, where minimum_pollers is set.",
+    )
+
+
+class CircuitBreakerConfig(LambdaSection):
+    """When a function fails too often nothing more is received, and so no message uses up its receives."""
+
+    failures: int | None = Field(
+        default=None,
+        ge=1,
+        description="Failed batches in a row after which receiving stops; 5 is a good number. A batch counts as failed where all"
+        " its messages failed. Default: their number does not matter.",
+    )
+    error_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Part of the last `batches` that failed, at which receiving stops, 0.5 for half of them. Default: it does not"
+        " matter.",
+    )
+    batches: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Batches over which the error rate is taken. Default 20.",
+    )
+    probe_interval: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds until one batch is received to try, and after one that failed until the next. Default 30.",
+    )
 
 
 class QueueMappingConfig(EventSourceMapping):
@@ -42,10 +108,7 @@ class QueueMappingConfig(EventSourceMapping):
         "bisect_batch_on_function_error": _STREAMS_ONLY + "use function_response_types: [ReportBatchItemFailures]",
         "tumbling_window_in_seconds": _STREAMS_ONLY + "keep state in the handler's own storage",
         "resume": _STREAMS_ONLY + "a queue has no checkpoints that could be lost",
-        "scaling_config": _FLEET,
-        "provisioned_poller_config": _FLEET,
     }
-    unbuilt: ClassVar[Mapping[str, Check]] = {**EventSourceMapping.unbuilt, **OF_QUEUES}
 
     event_source_arn: Annotated[str, AfterValidator(queue_arn)] = Field(
         description="ARN of the SQS queue, standard or FIFO.",
@@ -75,6 +138,12 @@ class QueueMappingConfig(EventSourceMapping):
         description="FIFO: after a failed message the later ones of its group are kept too, although the function did not report"
         " them. Default true, because without it the group loses its order; false: as Lambda does.",
     )
+    on_filtered: Literal["delete", "release", "destination"] = Field(
+        default="delete",
+        description="What becomes of messages that the filter does not want. delete: as Lambda does; release: they go back, for"
+        " another consumer of the queue, and wait as failed ones do; destination: they go where given up messages go. Default"
+        " delete.",
+    )
     receive_wait: int = Field(
         default=20,
         ge=0,
@@ -82,6 +151,59 @@ class QueueMappingConfig(EventSourceMapping):
         description="Seconds of a long poll; also how long a drain may have to wait for open polls. Default 20, SQS's longest:"
         " the fewest requests.",
     )
+
+    scaling_config: ScalingConfig = Field(
+        default_factory=ScalingConfig,
+        description="How many batches of this mapping run at the same time. Default: as many as its function may run.",
+    )
+    provisioned_poller_config: ProvisionedPollerConfig = Field(
+        default_factory=ProvisionedPollerConfig,
+        description="Between which numbers of pollers the mapping scales. Default: from minimum_pollers to what the function may"
+        " run.",
+    )
+    minimum_pollers: int = Field(
+        default=1,
+        ge=1,
+        le=200,
+        description="Polls kept open on a quiet queue. Default 1, not Lambda's five: more take milliseconds to come, and an"
+        " idle one costs three requests a minute.",
+    )
+    maximum_in_flight: int = Field(
+        default=100_000,
+        ge=1,
+        le=120_000,
+        description="Messages in hand at the same time, waiting or running, at the most. Default 100,000: SQS allows 120,000 of a"
+        " queue, for all consumers.",
+    )
+
+    circuit_breaker: CircuitBreakerConfig = Field(
+        default_factory=CircuitBreakerConfig,
+        description="When receiving stops because the function fails: after `failures`, or at an `error_rate`. Default: never, as"
+        " in Lambda.",
+    )
+
+    @property
+    def breaker(self) -> BreakerLimits | None:
+        """When receiving stops; None: never."""
+        from poller.core.breaker import BreakerLimits  # noqa: PLC0415  (validation alone does not need it)
+
+        given = self.circuit_breaker
+        if given.failures is None and given.error_rate is None:
+            return None
+        return BreakerLimits(
+            failures=given.failures, error_rate=given.error_rate, batches=given.batches, probe_interval=given.probe_interval
+        )
+
+    def pollers(self, concurrency: int) -> PollerLimits:
+        """Between which numbers the mapping scales, where its function may run so many invocations at the same time."""
+        from poller.core.scaling import PollerLimits  # noqa: PLC0415  (validation alone does not need it)
+
+        batches = min(self.scaling_config.maximum_concurrency or concurrency, concurrency)
+        least, most = self.provisioned_poller_config.minimum_pollers, self.provisioned_poller_config.maximum_pollers
+        if least is None and most is None:
+            return PollerLimits(quiet=self.minimum_pollers, polls=batches, batches=batches)
+        polls = most or MOST_POLLERS
+        return PollerLimits(quiet=least or FEWEST_POLLERS, polls=polls, batches=min(batches, polls * BATCHES_EACH))
 
     @property
     def is_fifo(self) -> bool:
@@ -103,6 +225,7 @@ class QueueMappingConfig(EventSourceMapping):
         if arn is not None:
             yield from _fifo(given) if arn.endswith(FIFO_SUFFIX) else _standard(given)
         yield from _given_up(given)
+        yield from _filtered(given)
         yield from scaling(given)
 
 
@@ -133,7 +256,7 @@ def _given_up(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
     destination = given_text(given_value(given_value(given, "destination_config"), "on_failure"), "destination")
     if not destination:
         return
-    if given_value(given, "maximum_receive_count") is None:
+    if given_value(given, "maximum_receive_count") is None and given_text(given, "on_filtered") != "destination":
         yield fault(
             ("destination_config",),
             f'"{given_key(given, "destination_config")}" needs "maximum_receive_count": Lambda gives up messages by the redrive'
@@ -145,6 +268,25 @@ def _given_up(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
             ("destination_config", "on_failure", "destination"),
             "what fails would come back for ever: the destination must be another queue than the source",
         )
+
+
+def _filtered(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+    """What `on_filtered` needs beside it."""
+    key, mode = given_key(given, "on_filtered"), given_text(given, "on_filtered")
+    arn = given_text(given, "event_source_arn") or ""
+    if key is None:
+        return
+    if mode == "release" and arn.endswith(FIFO_SUFFIX):
+        yield fault((key,), f'"{key}" cannot be release for a FIFO queue: what goes back would hold up its whole group')
+    if mode == "release" and given_text(given, "release") == "at_once":
+        yield fault(
+            (key,),
+            f'"{key}" cannot be release where "release" is at_once: what nobody wants would be received again without a pause',
+        )
+    if mode == "destination" and not given_text(
+        given_value(given_value(given, "destination_config"), "on_failure"), "destination"
+    ):
+        yield fault((key,), f'"{key}" needs destination_config.on_failure.destination to send them to')
 
 
 def _number(given: Mapping[str, object], field: str) -> int | None:

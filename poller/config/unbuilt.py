@@ -101,12 +101,6 @@ OF_ALL: Mapping[str, Check] = {
     "tags": _tags,
 }
 OF_STREAMS: Mapping[str, Check] = {"tumbling_window_in_seconds": whole(0, 900)}
-OF_QUEUES: Mapping[str, Check] = {
-    "scaling_config": table(maximum_concurrency=whole(2, 1000)),
-    "provisioned_poller_config": table(
-        minimum_pollers=whole(2, 200), maximum_pollers=whole(2, 10_000), poller_group_name=belongs_to_kafka
-    ),
-}
 
 
 def tumbling(given: Mapping[str, object]) -> Faults:
@@ -123,9 +117,10 @@ def tumbling(given: Mapping[str, object]) -> Faults:
 
 def scaling(given: Mapping[str, object]) -> Faults:
     """As Lambda: a queue scales by itself up to a limit, or between two limits, not both."""
-    limit, pollers = given_key(given, "scaling_config"), given_key(given, "provisioned_poller_config")
-    if limit and pollers and given[limit] and given[pollers]:
-        yield fault((pollers,), f'"{limit}" and "{pollers}" exclude each other', at="key", see=(limit,))
+    pollers = given_key(given, "provisioned_poller_config")
+    for name in ("scaling_config", "minimum_pollers"):
+        if pollers and given[pollers] and (other := given_key(given, name)) and given[other]:
+            yield fault((pollers,), f'"{other}" and "{pollers}" exclude each other', at="key", see=(other,))
     config = given_value(given, "provisioned_poller_config")
     least, most = given_value(config, "minimum_pollers"), given_value(config, "maximum_pollers")
     if isinstance(least, int) and isinstance(most, int) and least > most and pollers:

@@ -7,7 +7,7 @@ goes with `close`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from poller.core.model import Accepted, Errored, Partial, Returned
 from poller.errors import Unavailable
@@ -22,9 +22,12 @@ from poller.observe.outcomes import (
     outcome_fields,
     outcome_label,
     record_fields,
+    report_fields,
 )
+from poller.observe.queues import QueueEvents
 from poller.observe.ratelimit import RateLimit
 from poller.observe.shards import ShardGauges, ShardProbe
+from poller.observe.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from poller.errors import PollerError
     from poller.observe.definition import Definition
     from poller.observe.metrics import Metrics
-    from poller.ports import Clock, QueueDescription
+    from poller.ports import Clock
 
 __all__ = ["LeaseTransition", "MappingFacts", "MappingObserver", "ShardProbe"]
 
@@ -53,6 +56,7 @@ class MappingFacts:
         function: name of the function.
         destination: kind of the failure destination (`Destination.kind`); None where none is configured.
         unit: what its lanes belong to, and log lines call it: `shard`, or `slot` of a queue.
+        memory_size: MB that a worker of the function may use; None where that is not known here.
     """
 
     name: str
@@ -61,33 +65,27 @@ class MappingFacts:
     function: str
     destination: str | None = None
     unit: Literal["shard", "slot"] = "shard"
+    memory_size: int | None = None
 
 
-class InHand(Protocol):
-    """What the slots of a queue hold. Read at each scrape, on the loop: never raises."""
-
-    @property
-    def bytes(self) -> int:
-        """Payload bytes received and not yet deleted or given back."""
-
-
-class MappingObserver:
+class MappingObserver(QueueEvents):
     """Counts and logs for one mapping. Close it before another of the same name is made."""
 
     def __init__(self, metrics: Metrics, facts: MappingFacts, clock: Clock) -> None:
         self._metrics = metrics
         self._facts = facts
         self._clock = clock
+        self._name = facts.name
         self._log = logger(mapping=facts.name)
         self._limit = RateLimit(clock)
         self._leases: set[str] = set()
         self._state = ""
         self._series = Series(metrics, "mapping", _known(facts))
         self._series.get(c.MAPPING_INFO, facts.name, facts.source_type, facts.source, facts.function).set(1)
+        self._sightings = Sightings() if facts.unit == "slot" else None
         self._shards = ShardGauges(self._series, facts.name, self._log)
         self._bind_reads()
         self._bind_batches()
-        self._in_hand: InHand | None = None
         metrics.on_scrape(self._read)
 
     def close(self) -> None:
@@ -128,6 +126,13 @@ class MappingObserver:
         """The filter removed so many records."""
         self._events_filtered.inc(count)
 
+    def would_filter(self, record: Record) -> Literal[True]:
+        """A dry run of the filter: this record would be kept out, and is not. Some of them are named in the log."""
+        self._series.get(c.FILTER_DRY_RUN, self._facts.name).inc()
+        if (extra := self._limit.admit("filter dry run")) is not None:
+            self._log.info("filter_dry_run", record=record.id, **extra)
+        return True
+
     def filter_names_unknown(self, names: Sequence[str]) -> None:
         """The filter asks for names that no record of the source has: most likely a mistake, which drops everything."""
         self._log.warning("filter_names_unknown", names=list(names))
@@ -163,7 +168,9 @@ class MappingObserver:
         if (failed := failed_events(attempt, outcome)) is not None:
             reason, count = failed
             self._events_failed[reason].inc(count)
-        self._log_batch(attempt, shard, outcome, seconds)
+        self._log_batch(attempt, shard, outcome, seconds, answer)
+        if isinstance(answer, Returned | Errored):
+            self._remember(attempt, outcome)
 
     def cancelled(self, attempt: Attempt) -> None:
         """The invocation was cut off before its answer."""
@@ -171,10 +178,11 @@ class MappingObserver:
         self._invocations["cancelled"].inc()
 
     def decided(self, decision: Decision) -> None:
-        """A decision is carried out: counts what it retries and splits."""
+        """A decision is carried out: counts what it retries and splits, and how often what nobody gets again was seen."""
         self._retries.inc(sum(again.retries > 0 and again.refusals == 0 for again in decision.again))
         if len(decision.again) > 1:
             self._bisections.inc()
+        self._tell_last_sightings(decision)
 
     # --------------------------------------------------------------------------------------------------------- giving up
 
@@ -182,7 +190,9 @@ class MappingObserver:
         """The failure destination took what was given up."""
         kind = self._facts.destination or "none"
         self._series.get(c.EVENTS_SENT_TO_DESTINATION, self._facts.name, kind).inc(len(discard.records))
-        self._log.warning("discarded", **self._at(shard), destination=kind, **discard_fields(discard))
+        self._log.warning(
+            "discarded", **self._at(shard), destination=kind, **discard_fields(discard), **self._seen(discard.records)
+        )
 
     def undeliverable(self, error: PollerError) -> None:
         """The failure destination did not take it; it will be tried again. Logged at most every 30 s for each kind of error."""
@@ -195,7 +205,7 @@ class MappingObserver:
     def dropped(self, discard: Discard, shard: str | None = None) -> None:
         """Given up for good: no destination is configured. The log line is all that is left."""
         self._series.get(c.EVENTS_DROPPED, self._facts.name, DROP_REASON[discard.reason]).inc(len(discard.records))
-        self._log.warning("dropped", **self._at(shard), **discard_fields(discard))
+        self._log.warning("dropped", **self._at(shard), **discard_fields(discard), **self._seen(discard.records))
 
     # ----------------------------------------------------------------------------------------- shards, leases, checkpoints
 
@@ -233,32 +243,9 @@ class MappingObserver:
         self._series.get(c.SHARDS, self._facts.name, "waiting_for_parent").set(waiting_for_parent)
         self._series.get(c.SHARDS, self._facts.name, "finished").set(finished)
 
-    # ---------------------------------------------------------------------------------------------------------- queues
-
-    def deleted(self, count: int) -> None:
-        """The queue has confirmed that so many messages are deleted."""
-        self._series.get(c.EVENTS_DELETED, self._facts.name).inc(count)
-
     def undeleted(self, error: PollerError) -> None:
         """A delete failed as a whole; it is tried again. Logged as `failing` is."""
         self.failing("delete", error)
-
-    def visibility(self, outcome: Literal["ok", "error", "lost"], count: int) -> None:
-        """The heartbeat of so many messages came in, failed, or came too late: those are likely to be delivered again."""
-        self._series.get(c.VISIBILITY_EXTENSIONS, self._facts.name, outcome).inc(count)
-        if outcome != "ok" and (extra := self._limit.admit(f"visibility {outcome}")) is not None:
-            self._log.warning("visibility", outcome=outcome, messages=count, **extra)
-
-    def queue(self, now: QueueDescription) -> None:
-        """What the queue says of itself."""
-        for state, count in (("visible", now.visible), ("in_flight", now.in_flight), ("delayed", now.delayed)):
-            self._series.get(c.QUEUE_MESSAGES, self._facts.name, state).set(count)
-        self.retention(now.retention)
-
-    def pollers(self, count: int, in_hand: InHand | None = None) -> None:
-        """So many slots poll the queue; what they have in hand is asked at each scrape."""
-        self._in_hand = in_hand
-        self._series.get(c.POLLERS, self._facts.name).set(count)
 
     # ---------------------------------------------------------------------------------------------------------- the whole
 
@@ -283,7 +270,7 @@ class MappingObserver:
 
     # ------------------------------------------------------------------------------------------------------------- inside
 
-    def _log_batch(self, attempt: Attempt, shard: str, outcome: Outcome, seconds: float) -> None:
+    def _log_batch(self, attempt: Attempt, shard: str, outcome: Outcome, seconds: float, answer: Answer) -> None:
         fields = outcome_fields(attempt, outcome)
         log = self._log.info if fields["outcome"] == "success" else self._log.warning
         log(
@@ -293,9 +280,11 @@ class MappingObserver:
             attempt=attempt.retries + 1,
             **fields,
             duration_ms=round(seconds * 1000, 1),
+            **report_fields(answer, self._facts.memory_size),
             age_s=round(max(0.0, self._clock.time() - seconds - oldest_arrival(attempt.records)), 3),
             request_id=attempt.request_id,
             **record_fields(attempt.records),
+            **self._seen(attempt.records, ran=isinstance(answer, Returned | Errored)),
         )
 
     def _read(self) -> None:
@@ -303,8 +292,7 @@ class MappingObserver:
         if self._facts.unit == "shard":
             self._shards.read()
         else:
-            size = 0 if self._in_hand is None else self._in_hand.bytes
-            self._series.get(c.BUFFERED_BYTES, self._facts.name).set(size)
+            self._read_hands()
 
     def _at(self, place: str | None) -> dict[str, object]:
         """Where it happened, for a log line."""

@@ -10,7 +10,9 @@ from poller.clock import SystemClock
 from poller.config import Config, Connection, InvalidConfig, QueueMappingConfig, StreamMappingConfig, load
 from poller.config.filters import LONGEST_PATTERN, MOST_FILTERS
 from poller.config.mappings import default_uuid
+from poller.core.breaker import BreakerLimits
 from poller.core.filters import FILTERS_LIMIT, FILTERS_LIMIT_RAISED, KINESIS, PATTERN_LIMIT, SQS, compile_filter
+from poller.core.scaling import PollerLimits
 
 STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:mails"
@@ -46,12 +48,19 @@ def test_the_defaults_of_a_queue_are_lambdas_where_lambda_has_the_field() -> Non
         "batch_size": 10,
         "maximum_batching_window_in_seconds": 0,
         "function_response_types": (),
-        "filter_criteria": {"filters": ()},
+        "filter_criteria": {"dry_run": False, "filters": ()},
         "maximum_receive_count": None,
-        "destination_config": {"on_failure": {"destination": None}},
+        "destination_config": {"on_failure": {"destination": None, "include_payload": False}},
         "release": "backoff",
         "fifo_group_guard": True,
         "receive_wait": 20,
+        "on_filtered": "delete",
+        "priority": 0,
+        "circuit_breaker": {"failures": None, "error_rate": None, "batches": 20, "probe_interval": 30},
+        "scaling_config": {"maximum_concurrency": None},
+        "provisioned_poller_config": {"minimum_pollers": None, "maximum_pollers": None},
+        "minimum_pollers": 1,
+        "maximum_in_flight": 100_000,
         "region": None,
         "endpoint_url": None,
         "profile": None,
@@ -186,3 +195,60 @@ def test_a_pattern_that_is_wrong_is_shown_with_its_line_and_a_caret(tmp_path: Pa
         """     8 |         - Pattern: '{"body": {"to": "me"}}'\n"""
         "       |                    ^"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits"),
+    [
+        pytest.param({}, PollerLimits(quiet=1, polls=50, batches=50), id="as many as the function may run"),
+        pytest.param({"minimum_pollers": 5}, PollerLimits(quiet=5, polls=50, batches=50), id="minimum_pollers"),
+        pytest.param({"scaling_config": {"maximum_concurrency": 1}}, PollerLimits(polls=1, batches=1), id="one"),
+        pytest.param(
+            {"scaling_config": {"maximum_concurrency": 60}}, PollerLimits(polls=50, batches=50), id="above the function's"
+        ),
+        pytest.param(
+            {"provisioned_poller_config": {"maximum_pollers": 3}},
+            PollerLimits(quiet=2, polls=3, batches=30),
+            id="ten for a poller",
+        ),
+        pytest.param(
+            {"provisioned_poller_config": {"minimum_pollers": 7}},
+            PollerLimits(quiet=7, polls=200, batches=50),
+            id="Lambda's most",
+        ),
+    ],
+)
+def test_a_mapping_scales_between_what_it_says_and_what_its_function_may_run(
+    fields: dict[str, object], limits: PollerLimits
+) -> None:
+    assert QueueMappingConfig.model_validate(queue(**fields)).pollers(50) == limits
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        pytest.param(
+            {"on_filtered": "destination"},
+            '"on_filtered" needs destination_config.on_failure.destination to send them to',
+            id="no destination",
+        ),
+        pytest.param(
+            {"on_filtered": "release", "event_source_arn": f"{QUEUE}.fifo"},
+            '"on_filtered" cannot be release for a FIFO queue: what goes back would hold up its whole group',
+            id="FIFO",
+        ),
+    ],
+)
+def test_on_filtered_needs_what_it_uses(fields: dict[str, object], said: str) -> None:
+    assert [text for _, text in problems(queue(**fields))] == [said]
+
+
+def test_a_destination_for_what_is_filtered_needs_no_number_of_deliveries() -> None:
+    target = {"on_failure": {"destination": "arn:aws:sqs:eu-west-1:123456789012:others"}}
+    assert config(queue(on_filtered="destination", destination_config=target)).event_source_mappings
+
+
+def test_a_circuit_breaker_is_off_until_it_says_when_it_opens() -> None:
+    assert QueueMappingConfig.model_validate(queue(circuit_breaker={"batches": 50})).breaker is None
+    made = QueueMappingConfig.model_validate(queue(circuit_breaker={"failures": 5, "probe_interval": 60}))
+    assert made.breaker == BreakerLimits(failures=5, error_rate=None, batches=20, probe_interval=60)

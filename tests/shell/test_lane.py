@@ -208,7 +208,7 @@ async def test_the_waits_between_retries_double_within_a_fifth() -> None:
 
 
 @rule("stream.retry.failures-spend")
-@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash"])
+@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "oom"])
 @virtually
 async def test_every_kind_of_failure_spends_a_retry(kind: str) -> None:
     failure = Errored(kind, b"{}")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,17 +15,20 @@ from support.build import records
 from support.doubles import RAISES, in_turn
 from support.processes import Process, World, running
 from support.queueing import Poller, QueueWorld, polling
-from support.stage import Scene, later, virtually
+from support.stage import Scene, later, until, virtually
 from support.virtual import run_virtually
 
 from poller.core.batching import BatchLimits
 from poller.core.filters import KINESIS, SQS, compile_filter
 from poller.core.model import position
 from poller.core.policy import StreamPolicy
+from poller.core.queue_policy import QueuePolicy
+from poller.core.unwanted import unwanted
 from poller.lane import run_lane
 
 if TYPE_CHECKING:
     from poller.core.model import Record
+    from poller.core.unwanted import OnFiltered
 
 rule = pytest.mark.rule
 
@@ -141,3 +145,41 @@ async def test_a_queues_unwanted_messages_are_deleted_and_the_others_are_deliver
     assert poller.count("events_filtered_total") == 2
     assert poller.count("events_deleted_total") == 4
     assert poller.count("events_polled_total") == 4
+
+
+# ------------------------------------------------------------------------------------------------ what else may become of it
+
+
+def picky(world: QueueWorld, mode: OnFiltered) -> Poller:
+    wanted, policy = compile_filter(['{"body": {"kind": ["wanted"]}}'], SQS), QueuePolicy()
+    dismissed = partial(unwanted, mode=mode, policy=policy)
+    return Poller(world=world, arn=world.queue(), wants=wanted.wants, policy=policy, unwanted=dismissed)
+
+
+WANTED, OTHER = '{"kind": "wanted"}', '{"kind": "other"}'
+
+
+@rule("queue.filter.on-filtered")
+@virtually
+async def test_what_is_not_wanted_can_go_back_for_another_consumer() -> None:
+    world = QueueWorld()
+    one = picky(world, "release")
+    async with polling(one):
+        world.send(one.arn, WANTED, OTHER)
+        await asyncio.sleep(20)
+        (left,) = world.queues.messages(one.arn)
+        assert (left.body, left.receives) == (OTHER, 5)  # at 0 s, 1 s, 3 s, 7 s and 15 s
+    assert one.all_seen == [WANTED]
+
+
+@rule("queue.filter.on-filtered")
+@virtually
+async def test_what_is_not_wanted_can_go_where_given_up_messages_go() -> None:
+    world = QueueWorld()
+    one = picky(world, "destination")
+    async with polling(one):
+        world.send(one.arn, WANTED, OTHER)
+        await until(lambda: not world.bodies(one.arn))
+        assert world.bodies(world.dead_letters) == [OTHER]
+        assert one.count("events_sent_to_destination_total", destination="sqs") == 1
+    assert one.all_seen == [WANTED]

@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 from support.observing import FUNCTION_ERROR, Bench, classic
 from support.queueing import MAILS, message, messages
 
-from poller.core.model import Accepted, Attempt, Discard
+from poller.core.model import Accepted, Attempt, Decision, Discard, Failed, Partial, Refused, Release, Returned
 from poller.errors import SourceGone, Unavailable
 from poller.observe.outcomes import record_fields
+from poller.observe.sightings import Sightings
 from poller.ports import QueueDescription
 
 if TYPE_CHECKING:
@@ -151,3 +152,63 @@ def test_a_filter_that_asks_for_what_no_record_has_is_warned_of(bench: Bench) ->
     assert bench.lines("filter_names_unknown") == [
         {"mapping": "mails", "names": ["Body", "kinesis"], "log_level": "warning"},
     ]
+
+
+# ------------------------------------------------------------------------------------------------------------ honest attempts
+
+
+def fails(bench: Bench, *receives: int) -> None:
+    """The function fails with a message at each of these receive counts."""
+    for count_ in receives:
+        of = Attempt(records=(message(1, receives=count_),), request_id="r1")
+        bench.run(FUNCTION_ERROR, Failed("function_error"), of)
+
+
+@pytest.mark.rule("queue.outcome.seen-by-the-function")
+def test_a_batch_says_how_often_the_function_has_seen_the_message_beside_how_often_it_was_received(bench: Bench) -> None:
+    fails(bench, 1, 2, 5)
+    of = Attempt(records=(message(1, receives=6),), request_id="r1")
+    bench.run(Refused("unavailable"), Refused("unavailable"), of)
+    bench.run(Returned(b"null"), Accepted(), of)
+    told = [(line["receives"], line["invocations"]) for line in bench.lines("batch")]
+    assert told == [(1, 1), (2, 2), (5, 3), (6, 3), (6, 4)]
+
+
+def test_what_is_done_is_forgotten(bench: Bench) -> None:
+    fails(bench, 1, 2)
+    bench.run(Returned(b"null"), Accepted(), Attempt(records=(message(1, receives=3),), request_id="r1"))
+    fails(bench, 9)
+    assert bench.lines("batch")[-1]["invocations"] == 1
+
+
+def test_of_a_partial_answer_only_what_failed_is_remembered(bench: Bench) -> None:
+    of = Attempt(records=messages(1, 2), request_id="r1")
+    bench.run(Returned(b"null"), Partial(frozenset({"m2"})), of)
+    again = Attempt(records=(message(1), message(2, receives=2)), request_id="r1")
+    bench.run(Returned(b"null"), Accepted(), again)
+    assert bench.lines("batch")[-1]["invocations"] == 2
+
+
+@pytest.mark.rule("queue.outcome.seen-by-the-function")
+def test_given_up_messages_are_counted_by_how_often_the_function_had_seen_them(bench: Bench) -> None:
+    fails(bench, 1, 3)
+    of = Attempt(records=messages(1, 2, receives=3), request_id="r1")
+    discards = [Discard(records=(one,), reason="RetryAttemptsExhausted", attempt=of, invoke_count=3) for one in of.records]
+    bench.mapping.decided(Decision(discard=tuple(discards)))
+    assert [count(bench, "given_up_invocations_bucket", le=le) for le in ("0.0", "1.0", "2.0")] == [1, 1, 2]
+    bench.mapping.dropped(discards[0], "0")
+    assert bench.lines("dropped")[0]["invocations"] == 2
+
+
+def test_what_the_redrive_policy_of_the_queue_takes_next_counts_as_given_up(bench: Bench) -> None:
+    bench.mapping.queue(QueueDescription(visibility_timeout=30, retention=60, maximum_receive_count=3))
+    fails(bench, 3)
+    bench.mapping.decided(Decision(release=(Release(records=(message(1, receives=3), message(2, receives=2)), delay=1.0),)))
+    assert [count(bench, "given_up_invocations_bucket", le=le) for le in ("0.0", "1.0")] == [0, 1]
+
+
+def test_of_many_messages_the_longest_known_are_forgotten() -> None:
+    seen = Sightings(most=2)
+    seen.ran(messages(1, 2))
+    seen.ran(messages(1, 3))
+    assert [seen.of(one) for one in messages(1, 2, 3)] == [2, 0, 1]

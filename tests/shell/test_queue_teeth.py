@@ -17,6 +17,8 @@ SLOT = "tests/shell/test_slot.py::"
 DRAIN = "tests/shell/test_slot_drain.py::"
 FIFO = "tests/shell/test_slot_fifo.py::"
 QUEUE = "tests/shell/test_queue.py::"
+CORNERS = "tests/shell/test_queue_corners.py::"
+SCALING = "tests/shell/test_queue_scaling.py::"
 
 MUTANTS = [
     Mutant(
@@ -77,23 +79,65 @@ MUTANTS = [
     Mutant(
         name="a slot receives though nobody could run it",
         file="poller/slot.py",
-        old="if wait == 0 or not await work.function.permits.free(work.function.name, self._drain, wait) or self._drain.started:",
-        new="if wait == 0 or self._drain.started:",
+        old="        if not await work.function.permits.free(work.function.name, self._drain, wait, work.priority):\n",
+        new="        if self._drain.started:\n",
         tests=(SLOT + "test_nothing_is_received_while_the_function_has_no_free_permit",),
     ),
     Mutant(
         name="a poll lasts longer than its messages are hidden",
         file="poller/slot.py",
-        old="int(min(self._queue.receive_wait, left, visibility.seconds * POLL_PART))",
+        old="int(min(self._queue.receive_wait, left, self._queue.visibility.seconds * POLL_PART))",
         new="int(min(self._queue.receive_wait, left))",
         tests=(SLOT + "test_a_poll_never_lasts_so_long_that_what_it_brings_may_be_visible_again",),
     ),
     Mutant(
         name="an empty queue is asked without a pause",
         file="poller/slot.py",
-        old="await self._drain.sleep(min(IDLE_PAUSE - took, left))",
-        new="pass",
+        old="            await self._pause(began, left)\n",
+        new="            pass\n",
         tests=(SLOT + "test_without_long_polls_an_empty_queue_is_asked_once_a_second",),
+    ),
+    Mutant(
+        name="nobody polls while a batch is in hand",
+        file="poller/slot.py",
+        old="            self._queue.start(scale.missing(full=self._abreast > 1, free=free))\n",
+        new="",
+        tests=(SCALING + "test_what_arrives_while_a_batch_runs_is_received_at_once",),
+    ),
+    Mutant(
+        name="polls that find nothing go on for ever",
+        file="poller/core/scaling.py",
+        old="        return self.polling > self._limits.first\n",
+        new="        return False\n",
+        tests=(SCALING + "test_after_a_burst_one_poll_is_left",),
+    ),
+    Mutant(
+        name="a slot that holds part of a batch ends",
+        file="poller/slot.py",
+        old="        idle = not (records or self._held or self._drain.started)\n",
+        new="        idle = not (records or self._drain.started)\n",
+        tests=(SCALING + "test_a_slot_that_gathers_is_not_superfluous",),
+    ),
+    Mutant(
+        name="nobody polls while a slot waits for a destination",
+        file="poller/slot.py",
+        old="        if attempt is not None:\n            self._find_substitutes()\n",
+        new="",
+        tests=(CORNERS + "test_others_poll_while_a_filtered_message_waits_for_its_destination",),
+    ),
+    Mutant(
+        name="a receive that is refused cuts the others short",
+        file="poller/slot.py",
+        old="            except MappingError as error:\n                errors.append(error)\n",
+        new="            except ZeroDivisionError:\n",
+        tests=(CORNERS + "test_no_receive_is_cut_short_because_another_is_refused_for_good",),
+    ),
+    Mutant(
+        name="who has waited for the breaker takes the permit for granted",
+        file="poller/breaking.py",
+        old="            return False\n        if self._breaker.state",
+        new="            return not drain.started\n        if self._breaker.state",
+        tests=(CORNERS + "test_a_probe_is_received_only_with_a_free_permit",),
     ),
     Mutant(
         name="a drain hands messages back into its own open polls",
@@ -139,7 +183,7 @@ MUTANTS = [
     Mutant(
         name="what the filter drops is not settled",
         file="poller/lane.py",
-        old="        await lane.settle(unwanted)\n",
+        old="        await carry_out(work.unwanted(tuple(unwanted)), lane, work, drain)\n",
         new="        del lane\n",
         tests=(
             "tests/shell/test_lane_filters.py::test_what_is_not_wanted_is_settled_before_the_rest_is_invoked",

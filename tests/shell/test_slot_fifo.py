@@ -13,9 +13,11 @@ from support.queueing import MAILS, ObedientQueue, Poller, QueueWorld, bodies, m
 from support.stage import Stage, now, virtually
 
 from poller.apis.memory_queues import QueueBehaviour
+from poller.breaking import CircuitBreaker
 from poller.core.batching import BatchLimits
 from poller.core.model import Attempt, Release
 from poller.core.queue_policy import QueuePolicy
+from poller.core.scaling import PollerLimits, PollerScale
 from poller.deleter import Deleter
 from poller.errors import Unavailable
 from poller.slot import OpenQueue, QueueLane
@@ -35,7 +37,16 @@ def hand(*, fifo: bool) -> tuple[QueueLane, ObedientQueue]:
     stage, queue = Stage(facts=MAILS), ObedientQueue()
     visibility = Visibility(queue, 30, stage.observe, stage.clock, stage.rng)
     deleter = Deleter(queue, visibility, stage.observe, stage.rng)
-    opened = OpenQueue(source=queue, visibility=visibility, deleter=deleter, receive_wait=20, fifo=fifo, work=stage.work())
+    opened = OpenQueue(
+        source=queue,
+        visibility=visibility,
+        deleter=deleter,
+        receive_wait=20,
+        fifo=fifo,
+        work=stage.work(),
+        scale=PollerScale(PollerLimits(polls=1, batches=1)),
+        breaker=CircuitBreaker(None, stage.observe, stage.clock),
+    )
     return QueueLane(opened, stage.drain), queue
 
 

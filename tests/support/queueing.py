@@ -17,6 +17,8 @@ from poller.core.batching import BatchLimits
 from poller.core.model import BEGINNING, Attempt, Record
 from poller.core.queue_policy import FifoPolicy, QueuePolicy
 from poller.core.report import message_report
+from poller.core.scaling import PollerLimits
+from poller.core.unwanted import settled
 from poller.destinations.sqs import SqsDestination
 from poller.observe.mapping import MappingFacts, MappingObserver
 from poller.ports import EntryFailure, QueueDescription
@@ -29,6 +31,8 @@ from support.virtual import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from poller.core.breaker import BreakerLimits
+    from poller.core.model import Decision
     from poller.core.policy import Policy
     from poller.drain import Drain
     from poller.ports import QueueReceiver
@@ -235,12 +239,17 @@ class Poller:
     executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
     concurrency: int = 10
     slots: int = 1
+    priority: int = 0
+    scaling: PollerLimits | None = None
+    in_flight: int = 100_000
+    breaker: BreakerLimits | None = None
     receive_wait: int = 20
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     guard: bool = True
     limits: BatchLimits = field(default_factory=lambda: BatchLimits(count=10))
     partial_answers: bool = False
     wants: Callable[[Record], bool] | None = None
+    unwanted: Callable[[tuple[Record, ...]], Decision] = settled
     trouble: Trouble = field(default_factory=Trouble)
     beside: Poller | None = None
 
@@ -273,15 +282,19 @@ class Poller:
         work = self.stage.work(limits=self.limits, partial_answers=self.partial_answers, destination=destination)
         return QueueMapping(
             source=self.source,
-            slots=self.slots,
+            scaling=self.scaling or PollerLimits(quiet=self.slots, polls=self.slots, batches=self.slots),
+            in_flight=self.in_flight,
+            breaker=self.breaker,
             receive_wait=self.receive_wait,
             fifo=fifo,
             work=replace(
                 work,
                 mapping=self.name,
+                priority=self.priority,
                 place="",
                 report=partial(message_report, MAPPING),
                 wants=self.wants,
+                unwanted=self.unwanted,
                 observe=self.observe,
             ),
             policy_for=policy_for,

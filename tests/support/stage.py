@@ -62,6 +62,13 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def until(condition: Callable[[], object], step: float = 0.05, within: float = 3600.0) -> None:
+    """Lets virtual time pass, a step at a time, until something is so."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110  virtual time costs nothing
+            await asyncio.sleep(step)
+
+
 def later(seconds: float, do: Callable[[], object]) -> None:
     """Does it after so long."""
     asyncio.get_running_loop().call_later(seconds, do)
