@@ -25,8 +25,13 @@ _OTHER_SOURCES = {
     "mq": "Amazon MQ brokers",
     "rds": "DocumentDB clusters",
 }
-_OTHER_DESTINATIONS = {"sns": "SNS topics", "s3": "S3 buckets"}
-_STANDARD_QUEUE = "must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
+_CHANNELS = {"sqs": "queue", "sns": "topic"}
+_TOPIC = re.compile(r"[a-zA-Z0-9_-]{1,256}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_DESTINATION = (
+    "must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME, of a standard SNS topic,"
+    " arn:aws:sns:REGION:ACCOUNT:NAME, or of an S3 bucket, arn:aws:s3:::NAME"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +110,21 @@ def _is_queue(name: str) -> bool:
 
 
 def failure_destination(text: str) -> str | None:
-    """The ARN of a standard SQS queue; Lambda's empty text means none."""
+    """The ARN of a standard SQS queue, a standard SNS topic or an S3 bucket; Lambda's empty text means none."""
     if text == "":
         return None
     arn = Arn.parse(text)
     if text.startswith("kafka://"):
-        raise must(f"{_STANDARD_QUEUE}: a Kafka topic takes what Kafka sources give up, and nothing else")
-    if arn is not None and arn.service == "sns" and arn.resource.endswith(FIFO_SUFFIX):
-        raise must("cannot be a FIFO topic (Lambda refuses it too): use a standard SQS queue")
-    if arn is not None and arn.service in _OTHER_DESTINATIONS:
-        raise must(f"names a destination that is not supported yet: {_OTHER_DESTINATIONS[arn.service]}; use a standard SQS queue")
-    if arn is not None and arn.service == "sqs" and _FIFO_QUEUE.fullmatch(arn.resource):
-        raise must("cannot be a FIFO queue (Lambda refuses it too): use a standard SQS queue")
-    if arn is None or arn.service != "sqs" or not (arn.region and arn.account and _QUEUE.fullmatch(arn.resource)):
-        raise must(_STANDARD_QUEUE)
+        raise must(f"{_DESTINATION}: a Kafka topic takes what Kafka sources give up, and nothing else")
+    if arn is not None and arn.service in _CHANNELS and arn.resource.endswith(FIFO_SUFFIX):
+        raise must(f"cannot be a FIFO {_CHANNELS[arn.service]} (Lambda refuses it too): use a standard one")
+    if arn is None or not _is_destination(arn):
+        raise must(_DESTINATION)
     return text
+
+
+def _is_destination(arn: Arn) -> bool:
+    if arn.service == "s3":
+        return not (arn.region or arn.account) and _BUCKET.fullmatch(arn.resource) is not None
+    name = {"sqs": _QUEUE, "sns": _TOPIC}.get(arn.service)
+    return name is not None and bool(arn.region and arn.account) and name.fullmatch(arn.resource) is not None

@@ -7,12 +7,13 @@ it is absent where the records expired or the event was too large, and its `func
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
 
+from poller.core.envelope import envelope
 from poller.core.model import Failed, MappingId, Partial, Record, ShardId, sequence_number
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class MessageReport:
         body: unchanged.
         attributes: its message attributes as SQS spells them, unchanged; binary values are base64.
         records: the message.
+        source: the name of its queue.
+        document: what a destination is told that takes documents: Lambda's for other sources, as far as it makes sense.
     """
 
     mapping: MappingId
@@ -76,6 +79,8 @@ class MessageReport:
     body: str
     attributes: Mapping[str, Mapping[str, str]]
     records: tuple[Record, ...]
+    source: str = ""
+    document: Mapping[str, object] = field(default_factory=dict)
 
 
 Report = FailureReport | MessageReport
@@ -87,7 +92,39 @@ def message_report(mapping: MappingId, discard: Discard, at: float) -> MessageRe
     (record,) = discard.records
     event = orjson.loads(record.payload)
     attributes = {name: _as_sent(given) for name, given in event["messageAttributes"].items()}
-    return MessageReport(mapping=mapping, at=at, body=event["body"], attributes=attributes, records=discard.records)
+    arn = str(event.get("eventSourceARN", ""))
+    return MessageReport(
+        mapping=mapping,
+        at=at,
+        body=event["body"],
+        attributes=attributes,
+        records=discard.records,
+        source=arn.rpartition(":")[2],
+        document=_of_message(discard, at, arn),
+    )
+
+
+def _of_message(discard: Discard, at: float, queue_arn: str) -> dict[str, object]:
+    (record,) = discard.records
+    document: dict[str, object] = {
+        "requestContext": {
+            "requestId": discard.attempt.request_id,
+            "condition": discard.reason,
+            "approximateInvokeCount": discard.invoke_count,
+        }
+    }
+    if (response := _response_context(discard)) is not None:
+        document["responseContext"] = response
+    info = {"messageId": record.id, "approximateReceiveCount": record.receives, "queueArn": queue_arn}
+    return document | {"version": "1.0", "timestamp": iso(at), "SqsMessageInfo": info}
+
+
+def document(report: Report, *, payload: bool) -> bytes:
+    """What a destination is told, as JSON; with `payload` also the event that was given up, as the text that it was."""
+    told = dict(report.document)
+    if payload:
+        told["payload"] = envelope(report.records).decode()
+    return orjson.dumps(told)
 
 
 def _as_sent(attribute: Mapping[str, object]) -> dict[str, str]:
@@ -128,7 +165,7 @@ def _response_context(discard: Discard) -> dict[str, object] | None:
     match discard.outcome:
         case Partial() | Failed(kind="batch_item"):
             error = None
-        case Failed(kind="function_error" | "timeout" | "crash"):
+        case Failed(kind="function_error" | "timeout" | "crash" | "oom"):
             error = "Unhandled"
         case _:
             return None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
-import orjson
-
-from poller.core.report import FailureReport, MessageReport
+from poller.core.report import FailureReport, MessageReport, document
 
 if TYPE_CHECKING:
     from poller.core.report import Report
@@ -16,10 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqsDestination:
-    """A `Destination`. Unlike Lambda's, which tries once and drops, the caller keeps trying until the queue has the message."""
+    """A `Destination`. Unlike Lambda's, which tries once and drops, the caller keeps trying until the queue has the message.
+
+    Attributes:
+        include_payload: documents of streams hold the event that was given up, as text. SQS takes 1 MB.
+    """
 
     api: SqsApi
     queue_arn: str
+    include_payload: bool = False
 
     @property
     def kind(self) -> Literal["sqs"]:
@@ -30,7 +33,7 @@ class SqsDestination:
         """One message for each report."""
         match report:
             case FailureReport():
-                await self.api.send_message(self.queue_arn, orjson.dumps(report.document).decode())
+                await self.api.send_message(self.queue_arn, document(report, payload=self.include_payload).decode())
             case MessageReport():
                 attributes = {name: cast("SqsAttribute", given) for name, given in report.attributes.items()}
                 await self.api.send_message(self.queue_arn, report.body, attributes)

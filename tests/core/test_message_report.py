@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.stage import MAPPING
 
-from poller.core.model import Attempt, Discard, Record
-from poller.core.report import MessageReport, message_report
+from poller.core.model import Attempt, Discard, Failed, Record
+from poller.core.report import MessageReport, document, message_report
 from poller.services import SqsAttribute, SqsMessage
 from poller.sources.sqs import SqsShape, to_record
 
@@ -44,9 +45,29 @@ ATTRIBUTES: dict[str, SqsAttribute] = {
 @rule("queue.redrive.unchanged")
 def test_body_and_attributes_are_as_they_were_sent() -> None:
     record = received('{"a": 1.50,  "b": "\u2028ü"}', ATTRIBUTES)
-    assert report(record) == MessageReport(
-        mapping=MAPPING, at=12.5, body='{"a": 1.50,  "b": "\u2028ü"}', attributes=dict[str, Any](ATTRIBUTES), records=(record,)
-    )
+    made = report(record)
+    assert (made.mapping, made.at, made.records, made.source) == (MAPPING, 12.5, (record,), "mails")
+    assert (made.body, made.attributes) == ('{"a": 1.50,  "b": "\u2028ü"}', dict[str, Any](ATTRIBUTES))
+
+
+def test_a_destination_that_takes_documents_is_told_of_the_message_and_of_its_last_invocation() -> None:
+    record = received("x")
+    attempt = Attempt(records=(record,), request_id="r1")
+    failed = Failed("function_error", "no")
+    discard = Discard(records=(record,), reason="RetryAttemptsExhausted", attempt=attempt, invoke_count=3, outcome=failed)
+    told = json.loads(document(message_report(MAPPING, discard, 12.5), payload=True))
+    assert json.loads(told.pop("payload"))["Records"][0]["body"] == "x"
+    assert told == {
+        "requestContext": {"requestId": "r1", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 3},
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "version": "1.0",
+        "timestamp": "1970-01-01T00:00:12.500Z",
+        "SqsMessageInfo": {
+            "messageId": "m1",
+            "approximateReceiveCount": 3,
+            "queueArn": "arn:aws:sqs:eu-west-1:123456789012:mails",
+        },
+    }
 
 
 @rule("queue.redrive.unchanged")

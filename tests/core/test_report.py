@@ -110,7 +110,7 @@ def test_the_document_of_an_event_that_was_too_large_has_no_response_context_eit
 
 
 @rule("stream.discard.raised")
-@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash"])
+@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "oom"])
 def test_a_function_that_did_not_return_is_unhandled(kind: FailureKind) -> None:
     expected = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     assert document(given_up(Failed(kind)))["responseContext"] == expected
