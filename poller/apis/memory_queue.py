@@ -109,6 +109,7 @@ class MemoryQueue:
             visibility_timeout=self.settings.visibility_timeout,
             retention=self.settings.retention,
             maximum_receive_count=None if self.settings.redrive is None else self.settings.redrive[1],
+            dead_letters=None if self.settings.redrive is None else self.settings.redrive[0],
             visible=states.count("visible"),
             in_flight=states.count("in_flight"),
             delayed=states.count("delayed"),

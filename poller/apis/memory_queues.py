@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from poller.apis.memory_admission import QueueSettings
 from poller.apis.memory_message import PLAIN, Extras, MemoryMessage
-from poller.apis.memory_queue import LENIENT, MemoryQueue, QueueBehaviour
-from poller.errors import SourceGone
+from poller.apis.memory_moves import MemoryMoves
+from poller.apis.memory_queue import LENIENT, MOST, MemoryQueue, QueueBehaviour
+from poller.errors import SourceGone, Unavailable
+from poller.ports import EntryFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from poller.ports import Clock, EntryFailure, QueueDescription
-    from poller.services import Receive, SqsAttribute, SqsMessage
+    from poller.ports import Clock, QueueDescription
+    from poller.services import MoveTask, Outgoing, Receive, SqsAttribute, SqsMessage
 
 ARN_PREFIX: Final = "arn:aws:sqs:us-east-1:000000000000:"
 
@@ -30,6 +32,7 @@ class MemoryQueues:
         self._clock = clock
         self._behaviour = behaviour
         self._queues: dict[str, MemoryQueue] = {}
+        self._moves = MemoryMoves(clock)
 
     # ---- producers and operators
 
@@ -88,8 +91,47 @@ class MemoryQueues:
         """ChangeMessageVisibilityBatch, all to the same time from now."""
         return self._queue("ChangeMessageVisibilityBatch", arn).change_visibility(receipts, seconds)
 
+    # ---- operators: the effects of the calls of `DeadLetterApi`
+
+    def send_batch(self, arn: str, messages: Sequence[Outgoing]) -> tuple[str | EntryFailure, ...]:
+        """SendMessageBatch: each for itself."""
+        queue = self._queue("SendMessageBatch", arn)
+        if not 1 <= len(messages) <= MOST:
+            raise Unavailable("SendMessageBatch", "other", f"{arn}: InvalidParameterValue")
+        return tuple([_sent(queue, index, message) for index, message in enumerate(messages)])
+
+    def sources_of(self, arn: str) -> tuple[str, ...]:
+        """ListDeadLetterSourceQueues."""
+        self._queue("ListDeadLetterSourceQueues", arn)
+        redriven = [(queue.settings.arn, queue.settings.redrive) for queue in self._queues.values()]
+        return tuple([source for source, redrive in redriven if redrive is not None and redrive[0] == arn])
+
+    def start_move(self, arn: str, destination: str, rate: int | None) -> str:
+        """StartMessageMoveTask, of a dead-letter queue. Returns the task's handle."""
+        queue, to = self._queue("StartMessageMoveTask", arn), self._queue("StartMessageMoveTask", destination)
+        if not self.sources_of(arn):
+            raise Unavailable("StartMessageMoveTask", "other", f"{arn}: InvalidParameterValue: it is no dead-letter queue")
+        return self._moves.start(queue, to, rate)
+
+    def move_tasks(self, arn: str) -> tuple[MoveTask, ...]:
+        """ListMessageMoveTasks."""
+        return self._moves.of(self._queue("ListMessageMoveTasks", arn))
+
+    def cancel_move(self, handle: str) -> None:
+        """CancelMessageMoveTask."""
+        self._moves.cancel(handle)
+
     def _queue(self, operation: str, arn: str) -> MemoryQueue:
+        self._moves.catch_up()
         queue = self._queues.get(arn)
         if queue is None:
             raise SourceGone(f"{operation}: there is no queue {arn}")
         return queue
+
+
+def _sent(queue: MemoryQueue, index: int, message: Outgoing) -> str | EntryFailure:
+    extras = Extras(group=message.group, deduplication=message.deduplication, trace=message.trace)
+    try:
+        return queue.send(message.body, message.attributes, extras)
+    except Unavailable as error:  # what SQS refuses is the sender's fault
+        return EntryFailure(index, gone=True, detail=str(error).rpartition(": ")[2])

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from poller.ports import Clock, EntryFailure, QueueDescription
-    from poller.services import Receive, SqsAttribute, SqsMessage
+    from poller.services import MoveTask, Outgoing, Receive, SqsAttribute, SqsMessage
 
 __all__ = ["MemoryQueues", "MemorySqs"]
 
 
 class MemorySqs:
-    """`SqsApi` over contents in memory; `connect` makes another connection to the same `queues`.
+    """`SqsApi` and `DeadLetterApi` over contents in memory; `connect` makes another connection to the same `queues`.
 
     A long poll that is cancelled, or whose connection is cut, while it waits has taken nothing; once it has taken messages, what
     loses its answer leaves them hidden.
@@ -61,3 +61,30 @@ class MemorySqs:
         return await self._link.carry(
             "ChangeMessageVisibilityBatch", lambda: self.queues.change_visibility(queue_arn, receipts, seconds)
         )
+
+    # ---- `DeadLetterApi`
+
+    async def send_messages(self, queue_arn: str, messages: Sequence[Outgoing]) -> tuple[str | EntryFailure, ...]:
+        """See `DeadLetterApi.send_messages`."""
+        return await self._link.carry("SendMessageBatch", lambda: self.queues.send_batch(queue_arn, messages))
+
+    async def dead_letter_sources(self, queue_arn: str) -> tuple[str, ...]:
+        """See `DeadLetterApi.dead_letter_sources`."""
+        return await self._link.carry("ListDeadLetterSourceQueues", lambda: self.queues.sources_of(queue_arn))
+
+    async def purge_queue(self, queue_arn: str) -> None:
+        """See `DeadLetterApi.purge_queue`."""
+        await self._link.carry("PurgeQueue", lambda: self.queues.purge(queue_arn))
+
+    async def start_move(self, queue_arn: str, destination_arn: str, rate: int | None) -> str:
+        """See `DeadLetterApi.start_move`."""
+        return await self._link.carry("StartMessageMoveTask", lambda: self.queues.start_move(queue_arn, destination_arn, rate))
+
+    async def move_tasks(self, queue_arn: str) -> tuple[MoveTask, ...]:
+        """See `DeadLetterApi.move_tasks`."""
+        return await self._link.carry("ListMessageMoveTasks", lambda: self.queues.move_tasks(queue_arn))
+
+    async def cancel_move(self, queue_arn: str, handle: str) -> None:
+        """See `DeadLetterApi.cancel_move`."""
+        del queue_arn
+        await self._link.carry("CancelMessageMoveTask", lambda: self.queues.cancel_move(handle))

@@ -9,27 +9,30 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from contract.sqs_dead_letters import SqsDeadLetters
 from contract.sqs_order import SqsOrder
 from contract.sqs_service import ATTRIBUTES, PATIENCE, bodies, names, now, receipts, receives, redriving
 from contract.sqs_visibility import SqsVisibility
 
 from poller.errors import SourceGone
-from poller.services import Receive
+from poller.services import Outgoing, Receive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from contract.sqs_service import Sqs
 
-    from poller.services import SqsApi
+    from poller.services import DeadLetterApi
 
-EVERY_CALL: dict[str, Callable[[SqsApi, str], Awaitable[object]]] = {
+EVERY_CALL: dict[str, Callable[[DeadLetterApi, str], Awaitable[object]]] = {
     "send": lambda api, arn: api.send_message(arn, "hello"),
     "describe": lambda api, arn: api.describe_queue(arn),
     "receive": lambda api, arn: api.receive_messages(arn, Receive(limit=1, wait=0, visibility=1)),
     "poll": lambda api, arn: api.receive_messages(arn, Receive(limit=1, wait=20, visibility=1)),
     "delete": lambda api, arn: api.delete_messages(arn, ["receipt"]),
     "change-visibility": lambda api, arn: api.change_visibility(arn, ["receipt"], 0),
+    "send-together": lambda api, arn: api.send_messages(arn, [Outgoing(body="hello")]),
+    "purge": lambda api, arn: api.purge_queue(arn),
 }
 every_call = pytest.mark.parametrize("call", EVERY_CALL.values(), ids=EVERY_CALL)
 
@@ -76,14 +79,16 @@ class SqsSending:
 
 class SqsQueues:
     @every_call
-    async def test_a_queue_that_does_not_exist_is_gone(self, sqs: Sqs, call: Callable[[SqsApi, str], Awaitable[object]]) -> None:
+    async def test_a_queue_that_does_not_exist_is_gone(
+        self, sqs: Sqs, call: Callable[[DeadLetterApi, str], Awaitable[object]]
+    ) -> None:
         arn = await sqs.queue() + "-not"
         with pytest.raises(SourceGone, match=arn):
             await call(sqs.api, arn)
 
     @every_call
     async def test_a_queue_that_is_deleted_is_gone_until_it_is_made_anew(
-        self, sqs: Sqs, call: Callable[[SqsApi, str], Awaitable[object]]
+        self, sqs: Sqs, call: Callable[[DeadLetterApi, str], Awaitable[object]]
     ) -> None:
         name = next(names)
         arn = await sqs.other.create(name)
@@ -183,5 +188,5 @@ class SqsReceiving:
         assert sorted([bodies(poll.result()) for poll in polls]) == [[], ["a"], ["b"]]
 
 
-class SqsContract(SqsSending, SqsQueues, SqsReceiving, SqsVisibility, SqsOrder):
+class SqsContract(SqsSending, SqsQueues, SqsReceiving, SqsVisibility, SqsOrder, SqsDeadLetters):
     """The suite. A module with a subclass has the fixture `sqs`."""

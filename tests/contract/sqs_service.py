@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from support.aws import queues, redriving
 
 from poller.apis.client import AwsClients, AwsSettings
-from poller.apis.sqs import BotoSqsApi
+from poller.apis.dead_letters import BotoDeadLetterApi
 from poller.services import Receive
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-    from poller.services import SqsApi, SqsAttribute, SqsMessage
+    from poller.services import DeadLetterApi, SqsAttribute, SqsMessage
 
 names = (f"queue-{number}" for number in itertools.count())
 
@@ -61,7 +61,7 @@ class OtherSide(Protocol):
 class Sqs:
     """One service: the Api under test, and the other side."""
 
-    api: SqsApi
+    api: DeadLetterApi
     other: OtherSide
 
     async def queue(self, *bodies: str, **attributes: str) -> str:
@@ -120,7 +120,7 @@ async def served_by(server: Server) -> AsyncIterator[Sqs]:
     settings = AwsSettings(endpoint_url=server.url)
     async with AwsClients() as clients, queues(server.url) as other:
         polls = await clients.client("sqs", settings, "polls")
-        yield Sqs(api=BotoSqsApi(await clients.client("sqs", settings), polls=polls), other=other)
+        yield Sqs(api=BotoDeadLetterApi(await clients.client("sqs", settings), polls=polls), other=other)
 
 
 __all__ = [
