@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
+from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack, assert_never
 
 from poller.config import QueueMappingConfig, StreamMappingConfig
 from poller.core.batching import BatchLimits
 from poller.core.filters import compile_filter
-from poller.core.model import ShardId, Start
+from poller.core.model import Errored, ShardId, Start
 from poller.core.policy import StreamPolicy
 from poller.core.queue_policy import FifoPolicy, QueuePolicy
 from poller.core.report import StreamFacts, message_report, stream_report
+from poller.core.response import error_text
+from poller.core.unwanted import unwanted
 from poller.function import Function, Permits
 from poller.lane import Work
 from poller.mapping import StreamMapping
 from poller.observe.function import FunctionObserver
 from poller.observe.mapping import MappingFacts, MappingObserver
+from poller.ports import Provisioned
 from poller.queue import QueueMapping
 from poller.readahead import ReadAheadLimits
 from poller.wiring import Worker, destination, queue_source, stream_source
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     from poller.config import Config, MappingConfig
-    from poller.core.model import Discard, Record
+    from poller.core.model import Answer, Decision, Discard, Record
     from poller.core.policy import Policy
     from poller.core.report import Report
     from poller.observe.metrics import Metrics
@@ -44,17 +48,13 @@ READ_AHEAD_BATCHES = 2
 """A shard holds 10,000 records at the most, and reads on while a lane has fewer than 500; two full batches where that is more."""
 
 
-POLL_SLOTS = 5
-"""Receives of a queue open at the same time, and batches in hand; never more than its function's concurrency. As many as Lambda
-begins with."""
-
-
 class OfSource(TypedDict):
     """What of a mapping's work depends on the kind of its source."""
 
     limits: BatchLimits
     policy: Policy
     report: Callable[[Discard, float], Report]
+    unwanted: NotRequired[Callable[[tuple[Record, ...]], Decision]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,14 @@ def make_executor(name: str, config: Config, parts: Parts) -> Executor:
     arn = function_arn(name, config)
     observe = parts.observers.setdefault(name, FunctionObserver(parts.metrics, name))
     return parts.world.wiring.executor(
-        Worker(name=name, arn=arn, config=config.functions[name], events=observe, clock=parts.world.clock)
+        Worker(
+            name=name,
+            arn=arn,
+            config=config.functions[name],
+            events=observe,
+            clock=parts.world.clock,
+            connection=config.function_connection(name),
+        )
     )
 
 
@@ -99,14 +106,32 @@ async def make_function(name: str, executor: Executor, parts: Parts, stack: Asyn
     """A function, open until the stack is closed."""
     settings, observe = parts.config.functions[name], parts.observers[name]
     observe.limit(settings.concurrency)
+    observe.memory(settings.memory_limit)
+    await stack.enter_async_context(executor)
+    if isinstance(executor, Provisioned):  # all functions at the same time; each mapping waits for its own
+        executor.warm().add_done_callback(partial(tell_if_not_warm, observe))
     return Function(
         name=name,
         timeout=settings.timeout,
-        executor=await stack.enter_async_context(executor),
+        executor=executor,
         permits=parts.permits,
         clock=parts.world.clock,
         observe=observe,
     )
+
+
+def tell_if_not_warm(observe: FunctionObserver, tried: Future[Answer | None]) -> None:
+    """Says what was wrong with workers that were to be ready before the function's mappings are."""
+    if tried.cancelled() or (answer := tried.result()) is None:
+        return
+    observe.not_provisioned(error_text(answer.payload) if isinstance(answer, Errored) else str(answer))
+
+
+def permit_limits(config: Config) -> tuple[dict[str, int], int, dict[str, int]]:
+    """What permits depend on: the limit of each function, that of the process, and what functions reserve of it."""
+    functions = config.functions.items()
+    reserved = {name: each.reserved_concurrency for name, each in functions if each.reserved_concurrency is not None}
+    return {name: each.concurrency for name, each in functions}, config.concurrency_limit, reserved
 
 
 async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | QueueMapping:
@@ -168,10 +193,13 @@ async def make_queue_mapping(config: QueueMappingConfig, parts: Parts) -> QueueM
         limits=BatchLimits(count=config.batch_size, window=window),
         policy=policy_for(None),
         report=partial(message_report, config.uuid),
+        unwanted=partial(unwanted, mode=config.on_filtered, policy=QueuePolicy(release=config.release)),
     )
     return QueueMapping(
         source=queue_source(config, sqs, world.clock, world.rng),
-        slots=min(POLL_SLOTS, parts.config.functions[config.function_name].concurrency),
+        scaling=config.pollers(parts.config.functions[config.function_name].capacity),
+        in_flight=config.maximum_in_flight,
+        breaker=config.breaker,
         receive_wait=config.receive_wait,
         fifo=fifo,
         work=work,
@@ -181,10 +209,8 @@ async def make_queue_mapping(config: QueueMappingConfig, parts: Parts) -> QueueM
 
 async def make_destination(config: MappingConfig, parts: Parts) -> Destination | None:
     """Where the mapping reports what it gives up; None where nothing is configured."""
-    target, connection = config.destination_config.on_failure.destination, parts.config.destination_connection(config)
-    if target is None or connection is None:
-        return None
-    return destination(target, await parts.world.wiring.sqs(connection))
+    connection = parts.config.destination_connection(config)
+    return None if connection is None else await destination(config.destination_config.on_failure, parts.world.wiring, connection)
 
 
 def function_arn(name: str, config: Config) -> str:
@@ -203,6 +229,7 @@ def make_work(config: MappingConfig, parts: Parts, target: Destination | None, *
     observe = make_observer(config, parts, target)
     return Work(
         mapping=config.name,
+        priority=config.priority,
         place="",
         report_batch_item_failures=config.reports_batch_item_failures,
         function=parts.functions[config.function_name],
@@ -223,6 +250,8 @@ def make_filter(config: MappingConfig, observe: MappingObserver) -> Callable[[Re
     wanted = compile_filter(config.patterns, config.shape)
     if wanted.unknown:
         observe.filter_names_unknown(wanted.unknown)
+    if config.filter_criteria.dry_run:
+        return lambda record: wanted.wants(record) or observe.would_filter(record)
     return wanted.wants
 
 
@@ -236,5 +265,6 @@ def make_observer(config: MappingConfig, parts: Parts, target: Destination | Non
         function=config.function_name,
         destination=target.kind if target is not None else None,
         unit="slot" if queue else "shard",
+        memory_size=parts.config.functions[config.function_name].memory_limit,
     )
     return MappingObserver(parts.metrics, facts, parts.world.clock)

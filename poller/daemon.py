@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from poller.admin.health import Health
 from poller.clock import SystemClock
-from poller.compose import Parts, World
+from poller.compose import Parts, World, permit_limits
 from poller.drain import Drain
 from poller.fleet import Fleet
 from poller.function import Permits
@@ -94,13 +94,12 @@ async def serve(
 
             await stack.enter_async_context(AdminServer(config.http.listen, metrics, health))
         store = ObservedStore(world.wiring.store(config.store), metrics, world.clock, partial(told_by_store, health))
-        limits = {name: function.concurrency for name, function in config.functions.items()}
         parts = Parts(
             config=config,
             world=world,
             metrics=metrics,
             store=await stack.enter_async_context(store),
-            permits=Permits(limits, config.concurrency_limit),
+            permits=Permits(*permit_limits(config)),
             budget=MemoryBudget(READ_AHEAD_BYTES),
             pace=ReadPace(world.clock),
         )

@@ -91,12 +91,17 @@ class Deleter:
         """One call. Returns what is to be tried again: of a call that nobody answered everything, whoever has it by now."""
         self._visibility.leaving |= {record.receipt for record in records}
         try:
-            failed = {each.index: each for each in await self._source.delete(records)}
+            failures = await self._source.delete(records)
         except (Unavailable, MappingError) as error:
             return self._unanswered(records, error)
         finally:
             self._visibility.leaving -= {record.receipt for record in records}
         self._failures = self._gone = 0
+        if not failures:
+            self._observe.deleted(len(records))
+            self._done(records)
+            return []
+        failed = {each.index: each for each in failures}
         done = [record for index, record in enumerate(records) if index not in failed]
         again = [record for index, record in enumerate(records) if index in failed and self._worth_it(record, failed[index])]
         self._observe.deleted(len(done))

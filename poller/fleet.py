@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from poller.compose import function_arn, make_executor, make_function, make_mapping
+from poller.changes import changed, changed_functions
+from poller.compose import make_executor, make_function, make_mapping, permit_limits
 from poller.drain import Drain
 from poller.errors import ConfigError, Unavailable
 from poller.mapping import run_mapping
@@ -88,7 +89,7 @@ class Fleet:
     async def __aexit__(self, *exc_info: object) -> None:
         """Closes the functions."""
         for name in reversed(list(self._open)):
-            await self._open.pop(name).aclose()
+            await self._close(name)
 
     async def run(self, drain: Drain, health: Health, reloads: Reloads | None = None) -> None:
         """Runs all, and follows reloads, until the drain is done."""
@@ -106,27 +107,35 @@ class Fleet:
             await self._stop(list(self._members.values()))
 
     async def apply(self, config: Config) -> None:
-        """Becomes what `config` says. Raises `ConfigError` with nothing changed where a function cannot be made."""
+        """Becomes what `config` says.
+
+        Raises `ConfigError`, with nothing changed, where a function cannot be made, or a new one not be opened. One that has
+        changed is opened when its former self is done: where that fails, it and its mappings are tried again by the next reload.
+        """
         config = self._with_fixed(config)
         functions = changed_functions(self.config, config)
         again = [name for name in config.functions if name in functions or name not in self._open]
         executors = self._executors(again, config)
         now = {each.name: each for each in enabled(config)}
         stop = [member for member in self._members.values() if self._affected(member, config, functions, now)]
+        await self._open_new({name: executors.pop(name) for name in tuple(executors) if name not in self._open}, config)
         for member in stop:
             if member.made is not None:
                 member.made.work.observe.state("Updating" if member.config.name in now else "Deleting")
-        self._parts = replace(self._parts, config=config)
-        self._parts.permits.resize({name: each.concurrency for name, each in config.functions.items()}, config.concurrency_limit)
-        await self._open_functions({name: executors.pop(name) for name in tuple(executors) if name not in self._open})
+        self._parts.permits.resize(*permit_limits(config))
+        for name, function in self._parts.functions.items():
+            if name in config.functions:
+                function.observe.limit(config.functions[name].concurrency)
         self._start_missing(now.values(), waiting=executors)
         await self._stop(stop)
         for member in stop:
             if member.made is not None:
                 member.made.work.observe.close()
         await self._close_functions([name for name in self._open if name in executors or name not in config.functions])
-        await self._open_functions(executors)
-        self._start_missing(now.values())
+        try:
+            await self._open_functions(executors)
+        finally:
+            self._start_missing(now.values(), waiting=executors.keys() - self._open.keys())
         log.info("reloaded", stopped=len(stop), mappings=len(self._members), functions=len(self._open))
 
     def _with_fixed(self, config: Config) -> Config:
@@ -176,16 +185,44 @@ class Fleet:
         for name in [name for name in self._parts.observers if name not in self.config.functions]:
             self._parts.observers.pop(name).close()
 
+    async def _open_new(self, executors: dict[str, Executor], config: Config) -> None:
+        """From now on the configuration is this one, with its new functions; where one cannot be opened, it is what it was."""
+        before, self._parts = self._parts, replace(self._parts, config=config)
+        try:
+            await self._open_functions(executors)
+        except BaseException:
+            self._parts = before
+            await self._close_functions([name for name in executors if name in self._open])
+            raise
+
     async def _open_functions(self, executors: dict[str, Executor]) -> None:
+        """All that can be. Raises `ConfigError` for the first that cannot, whatever its executor raised."""
+        wrong: ConfigError | None = None
         for name, executor in executors.items():
-            self._open[name] = stack = AsyncExitStack()
-            self._parts.functions[name] = await make_function(name, executor, self._parts, stack)
+            try:
+                async with AsyncExitStack() as stack:
+                    self._parts.functions[name] = await make_function(name, executor, self._parts, stack)
+                    self._open[name] = stack.pop_all()
+            except ConfigError as error:
+                wrong = wrong or ConfigError(f"function {name}: {error}")
+            except Exception as error:  # most likely a plug-in's
+                log.exception("crashed", function=name, what="opening", error=f"{type(error).__name__}: {error}")
+                wrong = wrong or ConfigError(f"function {name} cannot be opened: {type(error).__name__}: {error}")
+        if wrong is not None:
+            raise wrong
+
+    async def _close(self, name: str) -> None:
+        """The others are closed too, whatever becomes of this one."""
+        try:
+            await self._open.pop(name).aclose()
+        except Exception as error:
+            log.exception("crashed", function=name, what="closing", error=f"{type(error).__name__}: {error}")
 
     async def _close_functions(self, names: Iterable[str]) -> None:
         """Their workers end. The series of those that are gone for good go with them."""
         for name in names:
             self._parts.functions.pop(name, None)
-            await self._open.pop(name).aclose()
+            await self._close(name)
         self._forget_functions()
 
     # ------------------------------------------------------------------------------------------------------------ mappings
@@ -252,22 +289,3 @@ class Fleet:
 def enabled(config: Config) -> list[MappingConfig]:
     """The mappings that are to run."""
     return [each for each in config.event_source_mappings if each.enabled]
-
-
-def changed_functions(old: Config, new: Config) -> list[str]:
-    """Functions that are not the same in both, gone and new ones too. Their name to the world is a part of them."""
-    names = [*old.functions, *(name for name in new.functions if name not in old.functions)]
-    return [
-        name
-        for name in names
-        if old.functions.get(name) != new.functions.get(name) or function_arn(name, old) != function_arn(name, new)
-    ]
-
-
-def changed(old: Config, new: Config, before: MappingConfig, after: MappingConfig) -> bool:
-    """Whether a mapping is another one, or what it uses is elsewhere."""
-    return (
-        before != after
-        or old.source_connection(before) != new.source_connection(after)
-        or old.destination_connection(before) != new.destination_connection(after)
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poller.config import QueueMappingConfig, StreamMappingConfig
+from poller.config import LambdaFunctionConfig, QueueMappingConfig, StreamMappingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,33 +22,53 @@ ACTIONS: Final[Mapping[str, str]] = {
     "DeleteMessageBatch": "sqs:DeleteMessage",
     "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "SendMessage": "sqs:SendMessage",
+    "SendMessageBatch": "sqs:SendMessage",
+    "ListDeadLetterSourceQueues": "sqs:ListDeadLetterSourceQueues",
+    "PurgeQueue": "sqs:PurgeQueue",
+    "StartMessageMoveTask": "sqs:StartMessageMoveTask",
+    "ListMessageMoveTasks": "sqs:ListMessageMoveTasks",
+    "CancelMessageMoveTask": "sqs:CancelMessageMoveTask",
+    "Publish": "sns:Publish",
+    "PutObject": "s3:PutObject",
+    "Invoke": "lambda:InvokeFunction",
 }
 """By operation, the action that allows it. The batch calls of SQS have none of their own.
 
-Source: service authorization reference of Kinesis Data Streams and of SQS.
+Source: service authorization reference of Kinesis Data Streams, of SQS, SNS, S3 and Lambda.
 """
 
 STREAM: Final = ("DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
 QUEUE: Final = ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch")
 DESTINATION: Final = ("GetQueueUrl", "SendMessage")
-"""The operations that a mapping makes on what it reads, and on where it reports."""
+TOPIC: Final = ("Publish",)
+BUCKET: Final = ("PutObject",)
+FUNCTION: Final = ("Invoke",)
+"""The operations that a mapping makes on what it reads, on where it reports, and on what it feeds."""
 
 LONGEST_MANAGED_POLICY: Final = 6_144
 """Characters, white space not counted."""
 
 
-def policy(mappings: Iterable[MappingConfig]) -> dict[str, object]:
-    """A policy document: all that these mappings do, disabled ones too, and nothing else."""
-    streams, queues, destinations = set[str](), set[str](), set[str]()
+def policy(mappings: Iterable[MappingConfig], functions: Iterable[str] = ()) -> dict[str, object]:
+    """A policy document: all that these mappings do, disabled ones too, with these functions of Lambda, and nothing else."""
+    streams, queues = set[str](), set[str]()
+    destinations: dict[str, set[str]] = {"sqs": set(), "sns": set(), "s3": set()}
     for mapping in mappings:
         match mapping:
             case StreamMappingConfig():
                 streams.add(mapping.event_source_arn)
             case QueueMappingConfig():
                 queues.add(mapping.event_source_arn)
-        if (destination := mapping.destination_config.on_failure.destination) is not None:
-            destinations.add(destination)
-    statements = (("ReadStreams", STREAM, streams), ("PollQueues", QUEUE, queues), ("ReportFailures", DESTINATION, destinations))
+        if (target := mapping.destination_config.on_failure).destination is not None:
+            destinations[target.kind].add(f"{target.arn}/*" if target.kind == "s3" else target.arn)
+    statements = (
+        ("ReadStreams", STREAM, streams),
+        ("PollQueues", QUEUE, queues),
+        ("ReportFailures", DESTINATION, destinations["sqs"]),
+        ("ReportFailuresToTopics", TOPIC, destinations["sns"]),
+        ("ReportFailuresToBuckets", BUCKET, destinations["s3"]),
+        ("InvokeFunctions", FUNCTION, set(functions)),
+    )
     return {
         "Version": "2012-10-17",
         "Statement": [_statement(name, operations, resources) for name, operations, resources in statements if resources],
@@ -69,4 +89,14 @@ def profiles(config: Config) -> dict[str | None, list[MappingConfig]]:
     found: dict[str | None, list[MappingConfig]] = {}
     for mapping in config.event_source_mappings:
         found.setdefault(config.source_connection(mapping).profile, []).append(mapping)
+    return found
+
+
+def functions(config: Config) -> dict[str | None, list[str]]:
+    """The functions that Lambda runs, as a policy names them, by the profile that invokes them; None: the usual credentials."""
+    found: dict[str | None, list[str]] = {}
+    for name, function in config.functions.items():
+        connection = config.function_connection(name)
+        if isinstance(function, LambdaFunctionConfig) and connection is not None:
+            found.setdefault(connection.profile, []).append(function.resource(connection.region))
     return found

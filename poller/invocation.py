@@ -18,7 +18,7 @@ from poller.config import InlineFunctionConfig, ProcessFunctionConfig
 from poller.core.envelope import MAX_EVENT_BYTES
 from poller.core.model import NO_FIGURES, Errored, Invocation, Refused, Returned, TooLarge
 from poller.function import new_request_id
-from poller.wiring import EXECUTORS, Worker
+from poller.wiring import Worker, executor
 
 if TYPE_CHECKING:
     import signal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from poller.config import Config
     from poller.core.model import Answer, Figures
-    from poller.ports import Clock, Executor, Rng
+    from poller.ports import Clock, Executor, Rng, WorkerCount, WorkerEnd
 
 TAIL_BYTES: Final = 4096
 """Of the log, in LogResult."""
@@ -119,8 +119,15 @@ async def invoke(config: Config, request: Request, clock: Clock, rng: Rng) -> Ou
 def make_executor(config: Config, function: str, transcript: Transcript, clock: Clock) -> Executor:
     """What runs the function; one worker is enough. Raises `ConfigError`."""
     settings = config.functions[function].model_copy(update={"maximum_concurrency": 1})
-    worker = Worker(name=function, arn=function_arn(config, function), config=settings, events=transcript, clock=clock)
-    return EXECUTORS[settings.executor](worker)
+    worker = Worker(
+        name=function,
+        arn=function_arn(config, function),
+        config=settings,
+        events=transcript,
+        clock=clock,
+        connection=config.function_connection(function),
+    )
+    return executor(worker)
 
 
 def function_arn(config: Config, function: str) -> str:
@@ -157,8 +164,17 @@ class Transcript:
     def initialised(self, seconds: float) -> None:
         """See `WorkerEvents.initialised`: the report says it."""
 
-    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None:
+    def not_initialised(self, why: Literal["failed", "refused"]) -> None:
+        """See `WorkerEvents.not_initialised`: the answer says it."""
+
+    def ended(self, reason: WorkerEnd) -> None:
         """See `WorkerEvents.ended`: the answer says it."""
+
+    def backing_off(self, failures: int, seconds: float) -> None:
+        """See `WorkerEvents.backing_off`: one invocation has no use for it."""
+
+    def workers(self, count: Callable[[], WorkerCount]) -> None:
+        """See `WorkerEvents.workers`: nobody asks."""
 
     @contextmanager
     def standing_in(self) -> Iterator[None]:

@@ -65,6 +65,7 @@ class StreamMapping:
 async def run_mapping(mapping: StreamMapping, drain: Drain) -> None:
     """Until the drain is done. Never raises for what one mapping or shard runs into: it says so and tries again."""
     mapping.work.observe.state("Creating")
+    await mapping.work.function.warm(drain)
     async with asyncio.TaskGroup() as shards:
         run = Run(mapping, drain, shards)
         await supervise("mapping", run.watch, mapping.work, drain)

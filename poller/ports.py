@@ -10,7 +10,7 @@ side cannot be reached, is too slow, throttles, or answers nonsense: the caller 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from poller.core.model import (
     Answer,
@@ -31,7 +31,8 @@ from poller.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from asyncio import Future
+    from collections.abc import Callable, Mapping, Sequence
 
     from poller.core.report import Report
 
@@ -168,12 +169,14 @@ class QueueDescription:
         visibility_timeout: seconds that a received message stays hidden unless the receive says otherwise.
         retention: seconds that the queue keeps a message.
         maximum_receive_count: of its redrive policy; None where it has none.
+        dead_letters: the ARN of the queue that this policy names; None where it has none.
         visible, in_flight, delayed: about how many messages it holds, by state.
     """
 
     visibility_timeout: float
     retention: float
     maximum_receive_count: int | None = None
+    dead_letters: str | None = None
     visible: int = 0
     in_flight: int = 0
     delayed: int = 0
@@ -210,6 +213,7 @@ class QueueSource(Protocol):
 # -------------------------------------------------------------------------------------------------- functions and destinations
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs one function. Knows nothing of mappings, retries or records.
 
@@ -225,8 +229,38 @@ class Executor(Protocol):
         """Runs the function once. Never called more often at the same time than the function's maximum concurrency.
 
         Never raises for what the function did. When it is cancelled it returns only once the function can do no more harm: a
-        worker process is dead by then.
+        worker process is dead by then. What runs elsewhere cannot be stopped: there it is only not waited for any more.
         """
+
+
+@runtime_checkable
+class Provisioned(Protocol):
+    """An executor that can have workers ready before the first invocation."""
+
+    def warm(self) -> Future[Answer | None]:
+        """Begins to initialise as many as are configured to be there always. To be called inside the context.
+
+        Done when each of them was tried once: None where all are ready, else what an invocation would be answered for the first
+        that is not; those go on being tried. Cancelled when the context is left before. Everybody gets the same future.
+        """
+
+
+WorkerEnd = Literal["crash", "oom", "timeout", "reload", "recycled", "idle"]
+"""Why a worker is no more.
+
+`crash`: it died by itself, failed to initialise, or broke its connection. `oom`: out of memory. `timeout`: it did not answer in
+time. `reload`: its executor was closed, for another configuration or at a drain. `recycled`: it had served as often or as long as
+it may. `idle`: nobody needed it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCount:
+    """How many workers a function has: on their way, waiting for an invocation, at work."""
+
+    starting: int = 0
+    idle: int = 0
+    busy: int = 0
 
 
 class WorkerEvents(Protocol):
@@ -238,8 +272,20 @@ class WorkerEvents(Protocol):
     def initialised(self, seconds: float) -> None:
         """A worker is ready after so long."""
 
-    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None:
-        """A worker ended before its time, or was ended."""
+    def not_initialised(self, why: Literal["failed", "refused"]) -> None:
+        """A worker did not become ready: its start failed or it ended too soon; or the machine had none to give (`refused`)."""
+
+    def ended(self, reason: WorkerEnd) -> None:
+        """A worker ended, or was ended."""
+
+    def backing_off(self, failures: int, seconds: float) -> None:
+        """So many workers in a row died or did not become ready: none is started for so many seconds.
+
+        Told when that begins, and when the wait grows.
+        """
+
+    def workers(self, count: Callable[[], WorkerCount]) -> None:
+        """Whom to ask how many workers there are, whenever that is of interest. A later call replaces an earlier one."""
 
 
 class Destination(Protocol):

@@ -6,13 +6,13 @@ raise `poller.errors.Unavailable`, or what they name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from poller.core.model import ShardId
+    from poller.core.model import ShardId, TooLarge
     from poller.ports import EntryFailure, QueueDescription, StreamDescription
 
 
@@ -132,3 +132,130 @@ class SqsApi(Protocol):
 
     async def change_visibility(self, queue_arn: str, receipts: Sequence[str], seconds: int) -> tuple[EntryFailure, ...]:
         """ChangeMessageVisibilityBatch of 1 to 10, all to the same time from now. The same failures. Raises `SourceGone`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to be sent as another one was.
+
+    Attributes:
+        group: MessageGroupId; None: none.
+        deduplication: MessageDeduplicationId, which only FIFO queues take; None: none.
+        trace: AWSTraceHeader; None: none.
+    """
+
+    body: str
+    attributes: Mapping[str, SqsAttribute] = field(default_factory=dict)
+    group: str | None = None
+    deduplication: str | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveTask:
+    """How far SQS itself is with moving a dead-letter queue's messages.
+
+    Attributes:
+        handle: names it while it runs; afterwards empty.
+        status: RUNNING, COMPLETED, CANCELLING, CANCELLED or FAILED.
+        moved: messages, about.
+        in_all: messages that there were to move, about; None where the service does not know.
+        reason: why it failed; empty where it did not.
+    """
+
+    handle: str
+    status: str
+    moved: int
+    in_all: int | None = None
+    reason: str = ""
+
+
+class DeadLetterApi(SqsApi, Protocol):
+    """The calls of SQS that an operator's commands make beside those of a mapping. The same holds for them."""
+
+    async def send_messages(self, queue_arn: str, messages: Sequence[Outgoing]) -> tuple[str | EntryFailure, ...]:
+        """SendMessageBatch of 1 to 10. Of each message its new id, or why the queue has not taken it. Raises `SourceGone`.
+
+        A FIFO queue answers with the id of the *earlier* message where it drops one as a duplicate.
+        """
+
+    async def dead_letter_sources(self, queue_arn: str) -> tuple[str, ...]:
+        """ListDeadLetterSourceQueues, all pages: the ARNs of the queues that name this one in their redrive policy."""
+
+    async def purge_queue(self, queue_arn: str) -> None:
+        """PurgeQueue: all messages, those in flight too. The service takes up to a minute, and allows one a minute."""
+
+    async def start_move(self, queue_arn: str, destination_arn: str, rate: int | None) -> str:
+        """StartMessageMoveTask of all messages, `rate` a second (1 to 500; None: as SQS sees fit). Returns its handle."""
+
+    async def move_tasks(self, queue_arn: str) -> tuple[MoveTask, ...]:
+        """ListMessageMoveTasks of a queue, the latest first."""
+
+    async def cancel_move(self, queue_arn: str, handle: str) -> None:
+        """CancelMessageMoveTask. What was moved stays moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LambdaInvoke:
+    """What an Invoke asks for.
+
+    Attributes:
+        function_name: a name, a partial ARN or an ARN, with or without a qualifier.
+        qualifier: a version or an alias, where the name has none.
+        payload: JSON, 6 MB at the most.
+        tail: whether the end of the log is to come back.
+    """
+
+    function_name: str
+    payload: bytes
+    qualifier: str | None = None
+    tail: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LambdaAnswer:
+    """An answer of Invoke.
+
+    Attributes:
+        payload: what the function answered, or its error object.
+        size: of the payload, where that is larger than any function may answer and so is not all here; else 0.
+        function_error: `Handled` or `Unhandled` where the function failed, else None.
+        log: the end of its log, 4 KB at the most; empty where it was not asked for.
+    """
+
+    payload: bytes
+    size: int = 0
+    function_error: str | None = None
+    log: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaLost:
+    """The request was sent and no whole answer came: the function may have run. `detail`: one line for the log."""
+
+    detail: str
+
+
+class LambdaApi(Protocol):
+    """The calls of Lambda that an executor makes. No method retries; all raise `Unavailable`, or what they name."""
+
+    async def invoke(self, request: LambdaInvoke, patience: float) -> LambdaAnswer | LambdaLost | TooLarge:
+        """Invoke, RequestResponse. The whole answer has to come within `patience` seconds; raises `TimeoutError`.
+
+        Other than with the other Apis, a call whose answer was lost is no `Unavailable`: that is raised only where the function
+        did not run. Raises `SourceGone` where there is no such function.
+        """
+
+
+class SnsApi(Protocol):
+    """The call of SNS that the poller makes. It does not retry, and raises `Unavailable`, or what it names."""
+
+    async def publish(self, topic_arn: str, message: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
+        """Publish. Returns when the topic has the message. Raises `SourceGone` where there is no such topic."""
+
+
+class S3Api(Protocol):
+    """The call of S3 that the poller makes. It does not retry, and raises `Unavailable`, or what it names."""
+
+    async def put_object(self, bucket: str, key: str, body: bytes) -> None:
+        """PutObject. Returns when the bucket has the object. Raises `SourceGone` where there is no such bucket."""

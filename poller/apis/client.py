@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoRegionError, PartialCredentialsError, ProfileNotFound
+from botocore.loaders import create_loader
 
 from poller import __version__
 from poller.apis.direct import DirectCalls
 from poller.apis.errors import FOREIGN, Call, translate
 from poller.apis.parser import LeanParserFactory
+from poller.apis.staying import StayingSession
+from poller.apis.wire import Wire, watchful_socket
 from poller.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poller.apis.sdk import Sdk
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 30.0
 """Seconds between two pieces of an answer: longer than the longest long poll (20 s)."""
-
-KEEPALIVE_IDLE: Final = 60
-KEEPALIVE_INTERVAL: Final = 15
-KEEPALIVE_PROBES: Final = 4
-"""A connection is probed after 60 silent seconds, and given up after four probes without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +69,7 @@ class AwsClients:
     """
 
     def __init__(self, transport: Transport = DEFAULT_TRANSPORT) -> None:
+        self._transport = transport
         self._config = _config(transport)
         self._clients: dict[tuple[str, AwsSettings, str], Sdk] = {}
         self._sessions: dict[str | None, Sdk] = {}
@@ -113,24 +110,34 @@ class AwsClients:
             raise ConfigError(f"cannot make a client for {service} (region {region}, endpoint {url}): {error}") from error
         except FOREIGN as error:
             raise translate(error, Call("CreateClient", service)) from None
-        _shorten(client)
+        self._shorten(client)
         return client
+
+    def _shorten(self, client: Sdk) -> None:
+        """Sends calls of JSON services the short way."""
+        model = client.meta.service_model
+        if model.resolved_protocol != "json":
+            return
+        wire = Wire(self._transport, client._endpoint.http_session._verify)  # noqa: SLF001  nobody else says whom to trust
+        self._stack.push_async_callback(wire.aclose)
+        direct = DirectCalls(client, LeanParserFactory().create_parser("json"), wire)
+        client.meta.events.register(f"before-call.{model.service_id.hyphenize()}", direct.before_call)
+        client._make_api_call = direct.make_api_call  # noqa: SLF001  what the client's methods call
 
     def _session(self, profile: str | None) -> Sdk:
         if profile not in self._sessions:
             session: Sdk = AioSession(profile=profile)
             session.user_agent_extra = ""  # or botocore's name would follow ours
             session.register_component("response_parser_factory", LeanParserFactory())
+            session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
             self._sessions[profile] = session
         return self._sessions[profile]
 
 
-def _shorten(client: Sdk) -> None:
-    """Sends calls of JSON services the short way."""
-    model = client.meta.service_model
-    if model.resolved_protocol == "json":
-        direct = DirectCalls(client, LeanParserFactory().create_parser("json"))
-        client.meta.events.register(f"before-call.{model.service_id.hyphenize()}", direct.call)
+@cache
+def _loader(data_path: str | None) -> Sdk:
+    """Reads service models, each once for the process: that of Lambda takes a fifth of a second."""
+    return create_loader(data_path)
 
 
 def _config(transport: Transport) -> Sdk:
@@ -141,17 +148,7 @@ def _config(transport: Transport) -> Sdk:
         max_pool_connections=transport.connections,
         connect_timeout=transport.connect_timeout,
         read_timeout=transport.read_timeout,
-        connector_args={"socket_factory": _socket},
+        connector_args={"socket_factory": watchful_socket},
+        http_session_cls=StayingSession,
         warm_up_loader_caches=True,  # reads the service models in a thread, not on the loop
     )
-
-
-def _socket(address: Sequence[Sdk]) -> socket.socket:
-    """A socket that notices a dead peer; aiobotocore ignores `tcp_keepalive`."""
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-    return made

@@ -11,6 +11,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from poller.apis.connection import WireError
 from poller.errors import ApiErrorKind, IteratorExpired, PollerError, SourceGone, Unavailable
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ T = TypeVar("T")
 CALL_TIMEOUT: Final = 60.0
 """Seconds for one whole call: longer than a long poll, and an end to answers that trickle."""
 
-FOREIGN: Final = (ClientError, BotoCoreError, ResponseParserError, AiohttpError, TimeoutError, OSError, RuntimeError)
-"""What a call through aiobotocore may raise. `RuntimeError`: botocore, for credentials that are expired after their refresh."""
+FOREIGN: Final = (ClientError, BotoCoreError, ResponseParserError, WireError, AiohttpError, TimeoutError, OSError, RuntimeError)
+"""What a call through aiobotocore or the wire may raise.
+
+`RuntimeError`: botocore, for credentials that are expired after their refresh.
+"""
 
 
 class Call(NamedTuple):
@@ -54,6 +58,8 @@ def translate(error: Exception, call: Call) -> PollerError:
     """The error of ours that says what to do about one of `FOREIGN`; raises it again where it is none of theirs."""
     if isinstance(error, ClientError):
         return _answered(error, call)
+    if isinstance(error, WireError):
+        return Unavailable(call.operation, error.kind, f"{call.resource}: {_line(str(error))}")
     kind = _kind_of_failure(error)
     if kind is None:
         raise error
@@ -80,7 +86,7 @@ KINDS: Final[dict[ApiErrorKind, frozenset[str]]] = {
         "SignatureDoesNotMatch", "SubscriptionRequiredException", "TokenRefreshRequired", "UnauthorizedOperation",
         "UnrecognizedClientException",
     }),
-    "not_found": frozenset({"NonExistentQueue", "QueueDoesNotExist", "ResourceNotFoundException"}),
+    "not_found": frozenset({"NonExistentQueue", "QueueDoesNotExist", "ResourceNotFoundException", "NotFound", "NoSuchBucket"}),
     "expired_iterator": frozenset({"ExpiredIteratorException"}),
     "timeout": frozenset({"RequestTimeout", "RequestTimeoutException"}),
 }  # fmt: skip

@@ -50,11 +50,8 @@ class LeanJsonParser:
             return await self._error(response, shape)
         if shape is not None and shape.event_stream_name:
             return await self._delegate(response, shape)
-        answer = {} if shape is None else _object(response["body"])
-        if answer is None:
-            raise ResponseParserError(f"the answer is not a JSON object ({len(response['body'])} bytes)")
-        answer["ResponseMetadata"] = _metadata(response)
-        return answer
+        headers = {name.lower(): value for name, value in response["headers"].items()}
+        return success(response["status_code"], headers, b"{}" if shape is None else response["body"])
 
     async def _error(self, response: Json, shape: Sdk) -> Json:
         """Delegates to botocore's reading, which trips over bodies of an unexpected shape: those count as empty."""
@@ -68,18 +65,19 @@ class LeanJsonParser:
         return parsed
 
 
+def success(status: int, headers: dict[str, str], body: bytes) -> Json:
+    """The answer of a call that went well; header names are in lower case. Raises `ResponseParserError`."""
+    answer = _object(body)
+    if answer is None:
+        raise ResponseParserError(f"the answer is not a JSON object ({len(body)} bytes)")
+    request_id = headers.get("x-amzn-requestid", "")
+    answer["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": headers, "RequestId": request_id}
+    return answer
+
+
 def _object(body: bytes) -> Json | None:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _metadata(response: Json) -> Json:
-    headers = {name.lower(): value for name, value in response["headers"].items()}
-    return {
-        "HTTPStatusCode": response["status_code"],
-        "HTTPHeaders": headers,
-        "RequestId": headers.get("x-amzn-requestid", ""),
-    }

@@ -49,7 +49,7 @@ class BotoSqsApi:
         """See `SqsApi.send_message`. Raises `MappingError` where the ARN is not a queue's."""
         message: Json = {"MessageBody": body}
         if attributes:
-            message["MessageAttributes"] = {name: _to_send(given) for name, given in attributes.items()}
+            message["MessageAttributes"] = {name: to_send(given) for name, given in attributes.items()}
         await self._ask(Call("SendMessage", queue_arn), self._client.send_message, message, _message_id)
 
     async def describe_queue(self, queue_arn: str) -> QueueDescription:
@@ -120,7 +120,7 @@ def _account_and_name(queue_arn: str) -> tuple[str, str]:
     return parts[4], parts[5]
 
 
-def _to_send(attribute: SqsAttribute) -> dict[str, str | bytes]:
+def to_send(attribute: SqsAttribute) -> dict[str, str | bytes]:
     """As the SDK takes it: it encodes binary values itself."""
     sent: dict[str, str | bytes] = {"DataType": attribute["DataType"]}
     if "StringValue" in attribute:
@@ -141,18 +141,18 @@ def _message_id(answer: Json) -> str:
 
 def _description(answer: Json) -> QueueDescription:
     given = answer["Attributes"]
+    visibility_timeout = float(given["VisibilityTimeout"])
+    text = given.get("RedrivePolicy")
+    policy: Json | None = json.loads(text) if text else None
     return QueueDescription(
-        visibility_timeout=float(given["VisibilityTimeout"]),
+        visibility_timeout=visibility_timeout,
         retention=float(given["MessageRetentionPeriod"]),
-        maximum_receive_count=_maximum_receive_count(given.get("RedrivePolicy")),
+        maximum_receive_count=None if policy is None else int(policy["maxReceiveCount"]),
+        dead_letters=None if policy is None else str(policy["deadLetterTargetArn"]),
         visible=int(given.get("ApproximateNumberOfMessages", 0)),
         in_flight=int(given.get("ApproximateNumberOfMessagesNotVisible", 0)),
         delayed=int(given.get("ApproximateNumberOfMessagesDelayed", 0)),
     )
-
-
-def _maximum_receive_count(redrive_policy: str | None) -> int | None:
-    return int(json.loads(redrive_policy)["maxReceiveCount"]) if redrive_policy else None
 
 
 def _messages(answer: Json) -> list[SqsMessage]:
@@ -164,12 +164,17 @@ def _messages(answer: Json) -> list[SqsMessage]:
 
 
 def _message(message: Json) -> SqsMessage:
+    """What a message must have, and nothing that is null. Run for every message: lean."""
     texts = [message["MessageId"], message["ReceiptHandle"], message["Body"], message["MD5OfBody"]]
     texts += _values(message.get("Attributes"))
-    texts += [attribute["DataType"] for attribute in _values(message.get("MessageAttributes"))]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a member of a message is not a string")
-    return cast("SqsMessage", {name: value for name, value in message.items() if value is not None})
+    if (attributes := message.get("MessageAttributes")) is not None:
+        texts += [attribute["DataType"] for attribute in _values(attributes)]
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError("a member of a message is not a string")
+    if None in message.values():
+        message = {name: value for name, value in message.items() if value is not None}
+    return cast("SqsMessage", message)
 
 
 def _values(member: Json | None) -> Iterable[Sdk]:

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Final
 from poller.apis.client import AwsClients, Transport
 from poller.check.asking import Service
 from poller.check.finding import Subject
-from poller.check.functions import ask_inline, ask_process
+from poller.check.functions import ask_inline, ask_plugin, ask_process
 from poller.check.queues import ask_destination, ask_queue
+from poller.check.remote import ask_http, ask_lambda
+from poller.check.reporting import ask_bucket, ask_topic
 from poller.check.store import ask_store
 from poller.check.streams import ask_stream
-from poller.config import InlineFunctionConfig, ProcessFunctionConfig, QueueMappingConfig, StreamMappingConfig
+from poller.config import (
+    HttpFunctionConfig,
+    InlineFunctionConfig,
+    LambdaFunctionConfig,
+    PluginFunctionConfig,
+    ProcessFunctionConfig,
+    QueueMappingConfig,
+    StreamMappingConfig,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -74,12 +84,12 @@ async def _in_time(question: Question, patience: float) -> list[Finding]:
 
 def _questions(config: Config, clock: Clock, clients: AwsClients, patience: float) -> Iterator[Question]:
     yield Question(about=Subject("store"), ask=lambda: ask_store(config, clock, Subject("store")))
-    yield from _about_functions(config, clock)
+    yield from _about_functions(config, clock, (clients, patience))
     for mapping in config.event_source_mappings:
         yield from _about_mapping(mapping, config, clock, (clients, patience))
 
 
-def _about_functions(config: Config, clock: Clock) -> Iterator[Question]:
+def _about_functions(config: Config, clock: Clock, how: tuple[AwsClients, float]) -> Iterator[Question]:
     inline: dict[Subject, InlineFunctionConfig] = {}
     for name, function in config.functions.items():
         about = Subject(f"function {name}")
@@ -88,6 +98,15 @@ def _about_functions(config: Config, clock: Clock) -> Iterator[Question]:
                 inline[about] = function
             case ProcessFunctionConfig():
                 yield Question(about=about, ask=partial(ask_process, name, config, clock, about), heavy=True)
+            case HttpFunctionConfig():
+                yield Question(about=about, ask=partial(ask_http, function, about))
+            case LambdaFunctionConfig():
+                connection = config.function_connection(name)
+                assert connection is not None  # noqa: S101  (the kind says so)
+                there = Service(clients=how[0], name="lambda", connection=connection, patience=how[1])
+                yield Question(about=about, ask=partial(ask_lambda, function, there, about))
+            case PluginFunctionConfig():
+                yield Question(about=about, ask=partial(ask_plugin, name, config, clock, about))
     if inline:
         yield Question(about=next(iter(inline)), ask=lambda: ask_inline(inline), heavy=True)
 
@@ -102,7 +121,8 @@ def _about_mapping(mapping: MappingConfig, config: Config, clock: Clock, how: tu
             yield Question(about=about, ask=lambda: ask_stream(mapping, source, about, clock.time()))
         case QueueMappingConfig():
             yield Question(about=about, ask=lambda: ask_queue(mapping, source, about, timeout))
-    target, connection = mapping.destination_config.on_failure.destination, config.destination_connection(mapping)
-    if target is not None and connection is not None:
-        there = Service(clients=clients, name="sqs", connection=connection, patience=patience)
-        yield Question(about=about, ask=lambda: ask_destination(target, there, about))
+    target, connection = mapping.destination_config.on_failure, config.destination_connection(mapping)
+    if target.destination is not None and connection is not None:
+        there = Service(clients=clients, name=target.kind, connection=connection, patience=patience)
+        ask = {"sqs": ask_destination, "sns": ask_topic, "s3": ask_bucket}[target.kind]
+        yield Question(about=about, ask=lambda: ask(target.arn, there, about))

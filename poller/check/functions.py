@@ -10,17 +10,20 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
+from poller import wiring
+from poller.config import ProcessFunctionConfig
 from poller.core.model import Answer, Errored
 from poller.core.response import error_text
+from poller.errors import ConfigError
 from poller.invocation import function_arn
 from poller.wiring import EXECUTORS, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from poller.check.finding import Finding, Subject
     from poller.config import Config, InlineFunctionConfig
-    from poller.ports import Clock
+    from poller.ports import Clock, WorkerCount, WorkerEnd
 
 
 class Silence:
@@ -36,8 +39,17 @@ class Silence:
         """See `WorkerEvents.initialised`."""
         self.seconds = seconds
 
-    def ended(self, reason: Literal["crash", "oom", "timeout", "reload"]) -> None:
+    def not_initialised(self, why: Literal["failed", "refused"]) -> None:
+        """See `WorkerEvents.not_initialised`."""
+
+    def ended(self, reason: WorkerEnd) -> None:
         """See `WorkerEvents.ended`."""
+
+    def backing_off(self, failures: int, seconds: float) -> None:
+        """See `WorkerEvents.backing_off`."""
+
+    def workers(self, count: Callable[[], WorkerCount]) -> None:
+        """See `WorkerEvents.workers`."""
 
 
 async def ask_process(name: str, config: Config, clock: Clock, about: Subject) -> list[Finding]:
@@ -45,6 +57,8 @@ async def ask_process(name: str, config: Config, clock: Clock, about: Subject) -
     from poller.executors.process import ProcessExecutor  # noqa: PLC0415  (adapters are imported where they are used)
 
     events, settings = Silence(), config.functions[name]
+    assert isinstance(settings, ProcessFunctionConfig)  # noqa: S101  (the kind says so)
+    settings = settings.model_copy(update={"maximum_concurrency": 1, "provisioned_concurrency": 1})
     worker = Worker(name=name, arn=function_arn(config, name), config=settings, events=events, clock=clock)
     executor = EXECUTORS[settings.executor](worker)
     assert isinstance(executor, ProcessExecutor)  # noqa: S101  (the kind says so)
@@ -53,6 +67,18 @@ async def ask_process(name: str, config: Config, clock: Clock, about: Subject) -
     if trouble is None:
         return [about.ok(f"a worker loads {settings.handler} in {events.seconds:.2f} s")]
     return [about.failed(f"{settings.handler}: {_described(trouble)}", _remedy(settings.code))]
+
+
+async def ask_plugin(name: str, config: Config, clock: Clock, about: Subject) -> list[Finding]:
+    """Whether the executor of a plug-in can be made, opened and closed. It is asked for nothing else."""
+    kind = config.functions[name].executor
+    worker = Worker(name=name, arn=function_arn(config, name), config=config.functions[name], events=Silence(), clock=clock)
+    try:
+        async with wiring.executor(worker):
+            return [about.ok(f"executor {kind} can be opened")]
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        trouble = str(error) if isinstance(error, ConfigError) else repr(error)
+        return [about.failed(f"executor {kind} cannot be opened: {trouble}", "see the documentation of the plug-in")]
 
 
 def _described(trouble: Answer) -> str:

@@ -45,7 +45,7 @@ exit codes:
 """
 
 
-_COMMANDS = ("run", "validate", "check", "invoke", "event", "policy", "import", "demo", "completion")
+_COMMANDS = ("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion")
 """Each is a module of this package; a Python keyword's has a `_` at its end."""
 
 

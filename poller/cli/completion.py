@@ -98,8 +98,17 @@ def described(commands: Commands) -> Iterator[Command]:
     """The commands of a parser. argparse has no public way to look at one."""
     helps = {action.dest: action.help or "" for action in commands._choices_actions}  # noqa: SLF001
     for name, parser in commands.choices.items():
-        actions = parser._actions  # noqa: SLF001
-        yield Command(name=name, help=helps.get(name, ""), arguments=tuple(map(_argument, actions)))
+        known = {argument.names or argument.metavar: argument for argument in map(_argument, _actions(parser))}
+        yield Command(name=name, help=helps.get(name, ""), arguments=tuple(known.values()))
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """What a command takes; of one with subcommands also what these take beside its names, at any place."""
+    for action in parser._actions:  # noqa: SLF001
+        yield action
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for each in action.choices.values():
+                yield from (inner for inner in _actions(each) if inner.option_strings)
 
 
 def _argument(action: argparse.Action) -> Argument:

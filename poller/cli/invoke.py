@@ -38,7 +38,7 @@ exit codes:
     0  the function answered
     1  the function failed: it raised, ran out of time, or died; the answer is Lambda's error object
     2  the command line is wrong, or the payload is not JSON
-    3  the function was not asked: the payload is too large (6 MB), or no worker can be started
+    3  the function was not asked: the payload is too large (6 MB), no worker can be started, or it cannot be reached
    78  the configuration is wrong
   130  ended by Ctrl-C (143: by SIGTERM); the function was ended first
 """

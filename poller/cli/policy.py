@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Prints the IAM policy that allows what `poller run` does with this configuration, and nothing else: reading its streams, polling
-its queues, sending to its failure destinations. Disabled mappings count too, so that they can be enabled. AWS is not asked.
+its queues, sending to its failure destinations, invoking its functions of Lambda. Disabled mappings count too, so that they can
+be enabled. AWS is not asked.
 
 What no configuration shows is not in it: streams and queues that are encrypted with a KMS key of your own also need kms:Decrypt
 on that key, a destination kms:GenerateDataKey too. `poller check` names the keys. Handlers need what their code does.
@@ -57,19 +58,20 @@ def _policy(arguments: argparse.Namespace) -> int:
     from poller.config import load  # noqa: PLC0415  (the same)
 
     config = load(arguments.file, SystemClock())
-    by_profile = iam.profiles(config)
-    mappings = config.event_source_mappings
+    by_profile, invoked = iam.profiles(config), iam.functions(config)
+    profiles = by_profile.keys() | invoked.keys()
+    mappings, functions = config.event_source_mappings, [arn for arns in invoked.values() for arn in arns]
     if arguments.profile is not None:
-        mappings = tuple(by_profile.get(arguments.profile, ()))
-        if not mappings:
-            used = ", ".join(sorted(name for name in by_profile if name)) or "none"
+        if arguments.profile not in profiles:
+            used = ", ".join(sorted(name for name in profiles if name)) or "none"
             _note("error", f"no mapping uses the profile {arguments.profile!r}; profiles in use: {used}")
             return EX_USAGE
-    elif len(by_profile) > 1:
+        mappings, functions = tuple(by_profile.get(arguments.profile, ())), invoked.get(arguments.profile, [])
+    elif len(profiles) > 1:
         _note("note", "the mappings use several profiles: --profile NAME prints what one of them needs")
     elif not mappings:
         _note("note", "there are no mappings: this allows nothing, and AWS takes no policy without a statement")
-    document = iam.policy(mappings)
+    document = iam.policy(mappings, functions)
     shown = json.dumps(document, indent=2)
     if len(re.sub(r"\s", "", shown)) > iam.LONGEST_MANAGED_POLICY:
         _note(

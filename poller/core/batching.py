@@ -60,6 +60,13 @@ class Batcher:
         With `more`, further records can be had at once, so that an ended window waits for them. `skew` is what must be added to
         `now`, a steady clock, to have the Unix time in which records arrive.
         """
+        size = sum([len(record.payload) for record in records]) + SEPARATOR_BYTES * len(records)
+        if len(records) <= self.room and self._bytes + size <= self._limits.event_bytes:  # as a rule: no need to look at each
+            self._held += records
+            self._bytes += size
+            records = ()
+            if not self.room:
+                yield self._close("count")
         for record in records:
             if self._held and self._bytes + len(record.payload) > self._limits.event_bytes:  # each held one has its comma
                 yield self._close("bytes")

@@ -27,13 +27,14 @@ WHOLE = "0" * SUB_SEQUENCE_DIGITS
 Trigger = Literal["count", "bytes", "window", "age", "end"]
 """What closed a batch."""
 
-DiscardReason = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
+DiscardReason = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "Filtered"]
 """Lambda's `requestContext.condition`, spelt as it spells it."""
 
-FailureKind = Literal["function_error", "timeout", "crash", "invoke_error", "batch_item"]
+FailureKind = Literal["function_error", "timeout", "crash", "oom", "invoke_error", "batch_item"]
 """How an attempt failed.
 
 `function_error`: the handler raised. `timeout`: it did not answer in time. `crash`: its process died or could not start.
+`oom`: its processes took more memory than the function may have, and were killed.
 `invoke_error`: the event could not be delivered (payload too large). `batch_item`: it answered, and reported every record, or
 reported something that names no record of the batch.
 """
@@ -151,9 +152,9 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Errored:
-    """The handler raised, ran out of time, or died; `payload` is Lambda's JSON error object."""
+    """The handler raised, ran out of time or memory, or died; `payload` is Lambda's JSON error object."""
 
-    kind: Literal["function_error", "timeout", "crash"]
+    kind: Literal["function_error", "timeout", "crash", "oom"]
     payload: bytes
     figures: Figures = NO_FIGURES
 
@@ -214,7 +215,7 @@ class Discard:
 
     Attributes:
         records: consecutive records of one attempt.
-        reason: Lambda's condition.
+        reason: Lambda's condition; or that the filter does not want them, which Lambda reports to nobody.
         attempt: the attempt as it was last invoked, or would have been.
         invoke_count: how often the function was invoked with this attempt, as Lambda counts: for expired records the invocation
             that was due counts too.

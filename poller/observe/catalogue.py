@@ -9,19 +9,31 @@ from __future__ import annotations
 from typing import get_args
 
 from poller.errors import ApiErrorKind
+from poller.observe import catalogue_functions
+from poller.observe.catalogue_functions import FUNCTION
 from poller.observe.definition import AnyDefinition, Definition, Label, counter, gauge, histogram
 
-FAILURE_REASONS = ("function_error", "timeout", "throttled", "invoke_error", "batch_item", "crash")
-DROP_REASONS = ("max_age", "max_retries")
-INVOCATION_OUTCOMES = ("success", "partial", "function_error", "timeout", "throttled", "invoke_error", "crash", "cancelled")
+FAILURE_REASONS = ("function_error", "timeout", "throttled", "invoke_error", "batch_item", "crash", "oom")
+DROP_REASONS = ("max_age", "max_retries", "filtered")
+INVOCATION_OUTCOMES = (
+    "success",
+    "partial",
+    "function_error",
+    "timeout",
+    "throttled",
+    "invoke_error",
+    "crash",
+    "oom",
+    "cancelled",
+)
 POLL_OUTCOMES = ("records", "empty", "error")
 API_ERROR_KINDS: tuple[str, ...] = get_args(ApiErrorKind)
 SHARD_STATES = ("open", "blocked", "waiting_for_parent", "finished")
 LEASE_CHANGES = ("acquired", "released", "lost", "stolen", "expired")
 CHECKPOINT_OUTCOMES = ("ok", "error", "fenced")
-RESTART_REASONS = ("crash", "oom", "timeout", "reload")
 MAPPING_STATES = ("Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting")
 EXTENSION_OUTCOMES = ("ok", "error", "lost")
+BREAKER_STATES = ("closed", "open", "half_open")
 MESSAGE_STATES = ("visible", "in_flight", "delayed")
 STORE_OPERATIONS = ("stream", "enroll", "shards", "acquire", "renew", "release", "load", "advance", "finish")
 SOURCE_OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -32,7 +44,6 @@ SOURCE_OPERATIONS: dict[str, tuple[str, ...]] = {
 
 MAPPING = Label(name="mapping")
 SHARD = Label(name="shard")
-FUNCTION = Label(name="function")
 DESTINATION = Label(name="destination")
 
 # --------------------------------------------------------------------------------------------------------------------- events
@@ -43,6 +54,11 @@ EVENTS_FILTERED = counter(
     "Events that the filter criteria removed.",
     MAPPING,
     cloudwatch="FilteredOutEventCount",
+)
+FILTER_DRY_RUN = counter(
+    "poller_filter_dry_run_events_total",
+    "Events that the filter criteria would have removed, were they not on trial (dry_run).",
+    MAPPING,
 )
 EVENTS_INVOKED = counter(
     "poller_events_invoked_total",
@@ -107,7 +123,6 @@ INVOCATION_DURATION = histogram(
     "Time from handing an event to the executor until its answer, a cold start included. Only of functions that ran.",
     MAPPING,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
-    cloudwatch="Duration",
 )
 EVENT_AGE = histogram(
     "poller_event_age_seconds",
@@ -168,6 +183,20 @@ SOURCE_BEHIND = gauge(
 SOURCE_RETENTION = gauge("poller_source_retention_seconds", "How long the source keeps an event.", MAPPING, from_start=False)
 BUFFERED_BYTES = gauge("poller_buffered_bytes", "Bytes read ahead and not yet settled.", MAPPING)
 
+LAST_SIGHTINGS = histogram(
+    "poller_given_up_invocations",
+    "How often the function, run by this process, had seen a message that nobody gets again: given up, or left to the redrive "
+    "policy of its queue. 0: it was dead-lettered without having been tried.",
+    MAPPING,
+    buckets=(0, 1, 2, 3, 5, 10, 20),
+)
+CIRCUIT_BREAKER = gauge(
+    "poller_circuit_breaker",
+    "1 for the state that the mapping's circuit breaker is in, 0 for the others: closed, open (nothing is received), half_open.",
+    MAPPING,
+    Label(name="state", values=BREAKER_STATES),
+    from_start=False,
+)
 QUEUE_MESSAGES = gauge(
     "poller_queue_messages",
     "About how many messages the queue holds, by its own word, asked every 30 s.",
@@ -237,31 +266,6 @@ SUPERVISED_RESTARTS = counter(
     "poller_supervised_restarts_total", "Parts of a mapping that crashed and were started again.", MAPPING
 )
 
-# ---------------------------------------------------------------------------------------------------------------- functions
-
-IN_FLIGHT_INVOCATIONS = gauge(
-    "poller_in_flight_invocations", "Invocations running now.", FUNCTION, cloudwatch="ConcurrentExecutions"
-)
-CONCURRENCY_LIMIT = gauge(
-    "poller_concurrency_limit",
-    "Invocations that may run at the same time in this process.",
-    FUNCTION,
-    cloudwatch="reserved concurrency",
-)
-WORKER_RESTARTS = counter(
-    "poller_worker_restarts_total",
-    "Worker processes that ended before their time, or were ended.",
-    FUNCTION,
-    Label(name="reason", values=RESTART_REASONS),
-)
-INIT_DURATION = histogram(
-    "poller_init_duration_seconds",
-    "Time until a new worker was ready (cold start).",
-    FUNCTION,
-    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-    cloudwatch="Init Duration (of the REPORT line)",
-)
-
 # ------------------------------------------------------------------------------------------------------------- the daemon
 
 STORE_UP = gauge("poller_store_up", "Whether the last operation on the store worked: 0 or 1.")
@@ -291,5 +295,7 @@ BUILD_INFO = gauge(
     Label(name="python"),
 )
 
-CATALOGUE: tuple[AnyDefinition, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Definition))
-"""All of them, in the order of this file."""
+CATALOGUE: tuple[AnyDefinition, ...] = tuple(
+    value for value in (*globals().values(), *vars(catalogue_functions).values()) if isinstance(value, Definition)
+)
+"""All of them, in the order of this file, then those of functions (`catalogue_functions`)."""

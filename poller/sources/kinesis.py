@@ -73,7 +73,7 @@ class KinesisFormat:
         head = self._heads.get(key) or self._head(key)
         event = self._event if raw.get("EncryptionType", "NONE") == "NONE" else self._encrypted(raw)
         payload = (
-            f'{head}{sequence}","data":"{raw["Data"]}","approximateArrivalTimestamp":{_text(arrived_at)}'
+            f'{head}{sequence}","data":"{raw["Data"]}","approximateArrivalTimestamp":{orjson.dumps(arrived_at).decode()}'
             f"{event}{sequence}{self._after}"
         )
         return Record(sequence, position(sequence), arrived_at, payload.encode(), key, received_at)

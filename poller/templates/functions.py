@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from poller.templates.text import Plain
     from poller.templates.values import Value
 
-_RENAMED: Final = {"Timeout": "timeout", "MemorySize": "memory_size", "ReservedConcurrentExecutions": "maximum_concurrency"}
+_RENAMED: Final = {"Timeout": "timeout", "MemorySize": "memory_size", "ReservedConcurrentExecutions": "reserved_concurrency"}
+
+_RUNTIMES: Final = {
+    "python": "this is the Python that runs poller, unless `python` names another",
+    "nodejs": "this is the Node of PATH, unless `node` names another",
+    "provided": "the file bootstrap is run by this host",
+}
+"""What to know about the languages that are carried over."""
 
 _ABSENT: Final = {
     "Layers": "put their content below the folder of `code`",
@@ -27,7 +34,7 @@ _ABSENT: Final = {
     "DeadLetterConfig": "it is for asynchronous invocations",
     "EventInvokeConfig": "it is for asynchronous invocations",
     "FunctionUrlConfig": "there are no function URLs",
-    "ImageConfig": "there are no container images",
+    "ImageConfig": "it belongs to the image, which runs beside poller: executor http",
     "FileSystemConfigs": "a function has the file system of this host",
     "EphemeralStorage": "each worker has a temporary folder of its own, TMPDIR",
     "ProvisionedConcurrencyConfig": "workers are kept while they are used",
@@ -82,10 +89,10 @@ def carry(draft: Draft, given: Mapping[str, Plain]) -> None:
     fields = draft.fields
     fields["executor"] = "process"
     runtime = given.get("Runtime")
-    python = isinstance(runtime, str) and runtime.startswith("python")
-    fields["runtime"] = "python" if python or runtime is None else runtime
-    if python:
-        draft.hints["runtime"] = f"was {runtime}; this is the Python that runs poller, unless `python` names another"
+    ours = next((name for name in _RUNTIMES if isinstance(runtime, str) and runtime.startswith(name)), None)
+    fields["runtime"] = ours or ("python" if runtime is None else runtime)
+    if ours is not None:
+        draft.hints["runtime"] = f"was {runtime}; {_RUNTIMES[ours]}"
     fields["handler"] = given.get("Handler")
     if not isinstance(fields["handler"], str):
         fields["handler"] = "app.handler"
@@ -95,7 +102,7 @@ def carry(draft: Draft, given: Mapping[str, Plain]) -> None:
         if (value := number_or_flag(given.get(theirs))) is not None:
             fields[ours] = value
     if given.get("PackageType") == "Image" or "ImageUri" in given:
-        draft.off = "it is a container image: give the handler and its folder, if there is one"
+        draft.off = "it is a container image: run it beside poller, executor http"
     environment = given.get("Environment")
     variables = environment.get("Variables") if isinstance(environment, dict) else None
     if isinstance(variables, dict) and variables:

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from support import install_servers
 
+from benchmarks import dispatch, idle
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TESTS = Path(__file__).parents[1]
 SQS_CONSUMER = TESTS / "benchmarks" / "peers" / "sqs_consumer.cjs"
-SUBJECT = "poller"
 TIMEOUT = 300.0
 
 ENVIRONMENT = {
@@ -45,7 +46,7 @@ class Comparison:
         records: in all, of 1 kB.
         laps: parts of a round that are alike, each with its share of all work.
         unit: what a record is called there.
-        goals: the highest ratio that will do, by the other side.
+        goals: the highest ratio that will do, of one side's cost to another's.
     """
 
     service: str
@@ -54,7 +55,7 @@ class Comparison:
     lanes: int
     records: int
     laps: int
-    goals: Mapping[str, float]
+    goals: Mapping[tuple[str, str], float]
 
 
 COMPARISONS = (
@@ -65,23 +66,23 @@ COMPARISONS = (
         lanes=24,
         records=240_000,
         laps=1,  # shards are read ahead in bursts
-        goals={"bare": 0.35},
+        goals={("poller", "bare"): 0.35},
     ),
     Comparison(
         service="sqs",
-        title="SQS, 5 receives at a time, batches of 10, inline no-op, event built",
+        title="SQS, 5 receives at a time, batches of 10, no-op inline and in light workers, event built",
         unit="message",
         lanes=5,
         records=40_000,
         laps=20,
-        goals={"bare": 1.0, "sqs-consumer": 1.2},
+        goals={("poller", "bare"): 0.35, ("poller", "sqs-consumer"): 0.5, ("poller-process", "bare"): 0.45},
     ),
 )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=[each.service for each in COMPARISONS])
+    parser.add_argument("--only", choices=[*(each.service for each in COMPARISONS), "dispatch", "idle"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, help="in all; of Kinesis a multiple of 24,000")
     parser.add_argument("--verbose", action="store_true", help="with the logs of all sides")
@@ -91,20 +92,25 @@ def main() -> int:
         if given.only in (None, comparison.service):
             sized = replace(comparison, records=given.records or comparison.records)
             met.append(compare(possible(sized), given.rounds, verbose=given.verbose))
+    if given.only in (None, "dispatch"):
+        met.append(dispatch.compare(given.rounds, ENVIRONMENT, verbose=given.verbose))
+    if given.only in (None, "idle"):
+        met.append(idle.compare(ENVIRONMENT, verbose=given.verbose))
     return 0 if all(met) else 1
 
 
 def possible(comparison: Comparison) -> Comparison:
     """Without what is not installed here, and says so."""
-    if "sqs-consumer" not in comparison.goals or install_servers.peers_installed():
+    goals = {sides: goal for sides, goal in comparison.goals.items() if "sqs-consumer" not in sides}
+    if len(goals) == len(comparison.goals) or install_servers.peers_installed():
         return comparison
     print("NOT COMPARED with npm's sqs-consumer, which is not installed: `python tests/support/install_servers.py peers`")
-    return replace(comparison, goals={name: goal for name, goal in comparison.goals.items() if name != "sqs-consumer"})
+    return replace(comparison, goals=goals)
 
 
 def compare(comparison: Comparison, rounds: int, *, verbose: bool) -> bool:
     """Runs and prints one comparison; whether its goals are met."""
-    laps: dict[str, list[float]] = {name: [] for name in (*comparison.goals, SUBJECT)}
+    laps: dict[str, list[float]] = {name: [] for sides in comparison.goals for name in reversed(sides)}
     print(f"{comparison.title}: {comparison.records:,} {comparison.unit}s of 1 kB")
     with stand_in(comparison) as endpoint:
         for number in range(1, rounds + 1):
@@ -112,11 +118,11 @@ def compare(comparison: Comparison, rounds: int, *, verbose: bool) -> bool:
                 figures = measure(name, comparison, endpoint, f"{name}-{number}", verbose=verbose)
                 laps[name] += figures.laps
                 cost = f"{undisturbed(figures.laps) * 1e6:7.2f} us of CPU a {comparison.unit}"
-                print(f"round {number}  {name:12}  {cost}, {figures.memory_mb} MB of memory", flush=True)
+                print(f"round {number}  {name:14}  {cost}, {figures.memory_mb} MB of memory", flush=True)
     costs = {name: undisturbed(all_laps) for name, all_laps in laps.items()}
     print(f"all rounds: {', '.join(f'{name} {cost * 1e6:.2f} us' for name, cost in costs.items())}")
-    missed = [name for name, goal in comparison.goals.items() if not verdict(name, costs[SUBJECT] / costs[name], goal)]
-    return not missed
+    verdicts = [verdict(sides, costs[sides[0]] / costs[sides[1]], goal) for sides, goal in comparison.goals.items()]
+    return all(verdicts)
 
 
 def undisturbed(laps: list[float]) -> float:
@@ -124,10 +130,10 @@ def undisturbed(laps: list[float]) -> float:
     return sorted(laps)[len(laps) // 10]
 
 
-def verdict(other: str, ratio: float, goal: float) -> bool:
+def verdict(sides: tuple[str, str], ratio: float, goal: float) -> bool:
     """Prints one ratio; whether it will do."""
     met = ratio <= goal
-    print(f"{SUBJECT} / {other}: {ratio:.2f} (goal: at most {goal}{'' if met else ', MISSED'})")
+    print(f"{' / '.join(sides)}: {ratio:.2f} (goal: at most {goal}{'' if met else ', MISSED'})")
     return met
 
 

@@ -26,7 +26,7 @@ PURE = {
         "operator",
         "typing",
     ),
-    *("base64", "heapq", "json", "orjson", "re", "string"),
+    *("base64", "heapq", "ipaddress", "json", "orjson", "re", "string"),
 }
 """What core may import beside itself: nothing here waits, looks at a clock, rolls dice, or talks to anybody."""
 

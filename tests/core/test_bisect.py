@@ -68,7 +68,7 @@ def test_without_any_retry_a_batch_is_still_split_down_to_single_records() -> No
 
 
 @rule("stream.bisect.splits-failures")
-@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "batch_item"])
+@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "oom", "batch_item"])
 def test_each_kind_of_function_error_splits(kind: FailureKind) -> None:
     assert len(BISECT.judge(attempt(1, 2), Failed(kind)).again) == 2
 

@@ -142,7 +142,7 @@ def test_the_answer_does_not_count_unless_partial_answers_are_on(payload: bytes)
 
 @rule("stream.partial.exception")
 @rule("queue.partial.exception")
-@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash"])
+@pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "oom"])
 @pytest.mark.parametrize("on", [True, False])
 def test_a_function_that_did_not_return_has_failed_for_the_whole_batch(kind: str, *, on: bool) -> None:
     payload = b'{"errorType": "ValueError", "errorMessage": "no", "batchItemFailures": []}'

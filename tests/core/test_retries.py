@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 rule = pytest.mark.rule
 
-FAILURE_KINDS: tuple[FailureKind, ...] = ("function_error", "timeout", "crash", "invoke_error", "batch_item")
+FAILURE_KINDS: tuple[FailureKind, ...] = ("function_error", "timeout", "crash", "oom", "invoke_error", "batch_item")
 
 
 def always(outcome: Outcome) -> Callable[[Attempt], Outcome]:

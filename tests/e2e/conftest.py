@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e.proxy import proxy
+from e2e.queue_server import serving
 from e2e.scene import Scene
 from support.aws import queues, streams
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.proxy import Proxy
+    from e2e.queue_server import QueueServer
     from support.servers import Server
 
 
@@ -44,6 +46,20 @@ async def either_scene(request: pytest.FixtureRequest, ministack: Server, tmp_pa
 async def local_scene(kinesis_local: Server, ministack: Server, tmp_path: Path) -> AsyncIterator[Scene]:
     """Streams on kinesis-local, no queues."""
     async with _scene(kinesis_local.url, kinesis_local.url, ministack.url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def queue_server() -> AsyncIterator[QueueServer]:
+    """Queues that do not keep a daemon waiting."""
+    async with serving() as made:
+        yield made
+
+
+@pytest.fixture
+async def fast_scene(queue_server: QueueServer, tmp_path: Path) -> AsyncIterator[Scene]:
+    """Queues on `queue_server`, no streams."""
+    async with _scene(queue_server.url, queue_server.url, queue_server.url, tmp_path) as made:
         yield made
 
 

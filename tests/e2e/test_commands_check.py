@@ -154,6 +154,7 @@ async def test_credentials_that_are_not_there_and_a_server_that_is_not_are_told_
     assert refused.remedies == ["check the network and the endpoint: http://127.0.0.1:1"]
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_ends_with_the_time_out(scene: Scene) -> None:
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from support.aws import AWS_ENVIRONMENT
+from support.install_servers import node
 from support.valkey import Valkey, running
 
 if TYPE_CHECKING:
@@ -108,11 +109,12 @@ def store(tmp_path: Path) -> Iterator[Valkey]:
 
 
 SAMPLES = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
-SLOW = {"poller.yaml", "redis.yaml"}
-"""The configuration of the README is much the same as the first; a test of its own has the second's store."""
+SLOW = {"node.yaml", "poller.yaml", "redis.yaml"}
+"""The configuration of the README is much like `poller.yaml`; tests of their own have Node, and the store of `redis.yaml`."""
 
 MAIL = json.dumps({"to": "a@example.com", "subject": "hello"})
-FEED = {"orders": json.dumps({"id": 17}), "mails": MAIL, "news": MAIL, "receipts": MAIL, "payments": "250"}
+SHIPMENT = json.dumps({"id": 17, "city": "Ulm"})
+FEED = {"orders": SHIPMENT, "mails": MAIL, "news": MAIL, "receipts": MAIL, "payments": "250", "shipments": SHIPMENT}
 """A record for each mapping of the samples, which its handler takes."""
 
 
@@ -121,7 +123,8 @@ async def test_the_sample_configurations_run_as_they_are(scene: Scene, name: str
     text, sources = await _with_own_sources(scene, (ROOT / "config" / name).read_text())
     shutil.copytree(ROOT / "config" / "functions", scene.folder / "functions")
     url = request.getfixturevalue("store").url if "STORE_URL" in text else ""
-    daemon = scene.start(_with_own_endpoints(scene, text), AWS_ENDPOINT_URL=scene.url, STORE_URL=url)
+    path = f"{node().parent}:{os.environ['PATH']}"
+    daemon = scene.start(_with_own_endpoints(scene, text), AWS_ENDPOINT_URL=scene.url, STORE_URL=url, PATH=path)
     for mapping in sources:
         await daemon.enabled(mapping)
 

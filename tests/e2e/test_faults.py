@@ -51,6 +51,7 @@ async def test_reads_that_fail_in_every_way_lose_nothing_and_repeat_nothing(trou
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.iterator-age.rises-while-reads-fail")
 async def test_the_iterator_age_rises_while_nothing_can_be_read_and_falls_when_it_can(
     troubled_scene: Scene, between: Proxy

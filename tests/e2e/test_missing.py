@@ -64,6 +64,7 @@ async def test_a_stream_that_was_deleted_and_made_again_is_refused_with_a_messag
     await scene.ledger.has("of the second stream", daemon=renamed)
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.start.other-stream-is-refused")
 async def test_a_stream_that_is_deleted_and_made_again_under_a_running_daemon_is_refused_too(scene: Scene) -> None:
     stream = await scene.stream()

@@ -16,6 +16,7 @@ MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.partial.lowest-wins")
 @pytest.mark.rule("stream.retry.fresh-budget-after-partial")
 @pytest.mark.rule("stream.retry.request-id")

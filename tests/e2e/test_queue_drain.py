@@ -108,6 +108,7 @@ async def test_messages_whose_invocation_outlasts_the_drain_are_there_for_others
     assert [_receives(message) for message in messages] == [2, 2, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.redrive.kept-until-delivered")
 @pytest.mark.rule("queue.poll.errors-spend-nothing")
 async def test_a_drain_does_not_wait_for_a_queue_or_a_destination_that_is_down(troubled_scene: Scene, between: Proxy) -> None:

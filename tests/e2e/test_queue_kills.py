@@ -48,6 +48,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     yield {"memory": "memory://", "sqlite": "sqlite:///poller.db"}[request.param]
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_of_six_hundred_messages_loses_none(scene: Scene) -> None:
     await _killed(scene, messages=600, kills=1, store="sqlite:///poller.db")
 

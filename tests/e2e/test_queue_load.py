@@ -83,6 +83,7 @@ async def test_messages_that_run_or_wait_for_five_times_their_time_out_run_once(
     assert scene.ledger.ids == [first, 1 - first]
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.poll.idle-holds-nothing")
 async def test_idle_queues_take_nothing_from_a_busy_one_and_get_their_turn(scene: Scene) -> None:
     """Three queues, one function that runs two at a time: the busy queue has both, round after round."""

@@ -99,5 +99,5 @@ def _functions(module: str, **environment: str) -> Fields:
 
 def _logged(daemon: Daemon, message: str) -> list[dict[str, Any]]:
     """What the handler's logger has printed under this message; the runtime prints tracebacks, which are no JSON."""
-    lines = [line["line"] for line in daemon.lines("function", function="orders", stream="stdout")]
-    return [each for each in map(json.loads, filter(lambda line: line.startswith("{"), lines)) if each["message"] == message]
+    lines = daemon.lines("function", function="orders", stream="stdout")
+    return [line["json"] for line in lines if "json" in line and line["json"]["message"] == message]

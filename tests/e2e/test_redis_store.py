@@ -35,6 +35,7 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
         yield started
 
 
+@pytest.mark.slow
 async def test_a_kill_and_an_outage_of_the_redis_store_lose_nothing(scene: Scene, server: Valkey) -> None:
     stream = await scene.stream(shards=SHARDS)
     config = scene.configure(

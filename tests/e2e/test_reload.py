@@ -206,6 +206,7 @@ async def test_a_mapping_that_gets_another_name_and_keeps_its_uuid_waits_for_its
     assert scene.ledger.ids == ["held", "behind"], "nothing is delivered twice"
 
 
+@pytest.mark.slow
 async def test_a_drain_comes_through_while_a_reload_waits_for_a_mapping(scene: Scene) -> None:
     stream = await scene.stream()
     daemon = await scene.running(scene.mapping(stream), drain_timeout=3)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FIRST, SECOND, LEFT, RIGHT = (f"shardId-{number:012d}" for number in range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.shards.relist")
 @pytest.mark.rule("stream.shards.parent-before-child")
 @pytest.mark.rule("stream.start.new-shards-from-their-beginning")

@@ -81,6 +81,7 @@ async def test_an_invocation_that_runs_may_finish_and_is_not_repeated_after_the_
     assert scene.ledger.ids == ["held", "behind"]
 
 
+@pytest.mark.slow
 async def test_an_invocation_that_outlasts_the_drain_is_cut_off_and_its_records_come_again(scene: Scene) -> None:
     stream = await scene.stream()
     await scene.put(stream, "hanging", do="hold")

@@ -49,7 +49,13 @@ def offered(path: Path, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], ["run", "validate", "check", "invoke", "event", "policy", "import", "demo", "completion", "--help", "--version"]),
+        (
+            [""],
+            [
+                *("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion"),
+                *("--help", "--version"),
+            ],
+        ),
         (["v"], ["validate"]),
         (["run", "--log-l"], ["--log-level"]),
         (["run", "--log-level", "w"], ["warning"]),
@@ -60,6 +66,9 @@ def offered(path: Path, *words: str) -> list[str]:
         (["invoke", "orders", "--payload", ""], []),
         (["event", ""], ["kinesis", "sqs", "dynamodb"]),
         (["completion", "z"], ["zsh"]),
+        (["dlq", "re"], ["redrive"]),
+        (["dlq", "redrive", "orders", "--ra"], ["--rate"]),
+        (["dlq", "list", "orders", "-c", "p"], ["poller.yaml"]),
         (["nothing", ""], []),
     ],
 )

@@ -15,7 +15,7 @@ from poller.cli import main
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"aiobotocore", "botocore", "redis", "aiohttp"}
-COMMANDS = ("run", "validate", "check", "invoke", "event", "policy", "import", "demo", "completion")
+COMMANDS = ("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion")
 
 PROGRAM = """
 import json, sys

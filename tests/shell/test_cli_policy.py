@@ -11,9 +11,12 @@ import botocore.session
 from botocore import xform_name
 
 from poller import iam
-from poller.apis import kinesis, sqs
+from poller.apis import dead_letters, kinesis, lambda_, s3, sns, sqs
 from poller.cli import main
+from poller.destinations import s3 as bucket
+from poller.destinations import sns as topic
 from poller.destinations import sqs as destination
+from poller.executors import invoke_api
 from poller.sources import kinesis as kinesis_source
 from poller.sources import sqs as queue_source
 
@@ -70,7 +73,14 @@ def test_the_reading_of_code_finds_what_is_known_to_be_there() -> None:
 
 
 def test_every_call_that_an_api_can_make_has_its_action_and_no_other_has() -> None:
-    apis = (called(kinesis, "BotoKinesisApi", "kinesis"), called(sqs, "BotoSqsApi", "sqs"))
+    apis = (
+        called(kinesis, "BotoKinesisApi", "kinesis"),
+        called(sqs, "BotoSqsApi", "sqs"),
+        called(dead_letters, "BotoDeadLetterApi", "sqs"),
+        called(lambda_, "BotoLambdaApi", "lambda"),
+        called(sns, "BotoSnsApi", "sns"),
+        called(s3, "BotoS3Api", "s3"),
+    )
     assert {operation for api in apis for method in api.values() for operation in method} == iam.ACTIONS.keys()
 
 
@@ -79,13 +89,16 @@ def test_each_use_is_allowed_what_its_adapter_asks_and_nothing_else() -> None:
     assert asked_by(kinesis_source, called(kinesis, "BotoKinesisApi", "kinesis")) == set(iam.STREAM)
     assert asked_by(queue_source, queues) == set(iam.QUEUE)
     assert asked_by(destination, queues) == set(iam.DESTINATION)
+    assert asked_by(topic, called(sns, "BotoSnsApi", "sns")) == set(iam.TOPIC)
+    assert asked_by(bucket, called(s3, "BotoS3Api", "s3")) == set(iam.BUCKET)
+    assert asked_by(invoke_api, called(lambda_, "BotoLambdaApi", "lambda")) == set(iam.FUNCTION)
 
 
 def test_actions_are_those_of_the_service_and_batches_go_by_the_single_ones() -> None:
     for operation, action in iam.ACTIONS.items():
         service, _, name = action.partition(":")
         assert operation in operations(service).values()
-        assert name == operation.removesuffix("Batch")
+        assert name == ("InvokeFunction" if operation == "Invoke" else operation.removesuffix("Batch"))
 
 
 def config(folder: Path, *mappings: dict[str, Any]) -> str:
@@ -155,3 +168,28 @@ def test_a_wrong_configuration_is_refused(tmp_path: Path, capsys: pytest.Capture
     out, err = capsys.readouterr()
     assert out == ""
     assert "bach_size" in err
+
+
+def test_functions_of_lambda_are_named_as_far_as_they_are_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "poller.yaml"
+    known = "arn:aws:lambda:eu-west-1:111122223333:function:known"
+    functions = {
+        "a": {"executor": "lambda", "function_name": "orders"},
+        "b": {"executor": "lambda", "function_name": known, "qualifier": "live"},
+        "c": {"executor": "lambda", "function_name": "111122223333:function:other:3", "region": "eu-west-2"},
+        "d": {"executor": "lambda", "function_name": "audited", "profile": "audit"},
+        "e": {"executor": "http", "url": "http://127.0.0.1:9000"},
+    }
+    path.write_text(json.dumps({"functions": functions, "event_source_mappings": []}))
+    everything, note = document(capsys, str(path))
+    assert everything == {
+        "InvokeFunctions": [
+            "arn:aws:lambda:*:*:function:audited",
+            "arn:aws:lambda:*:*:function:orders",
+            f"{known}:live",
+            "arn:aws:lambda:eu-west-2:111122223333:function:other:3",
+        ]
+    }
+    assert "--profile NAME" in note
+    audited, _ = document(capsys, str(path), "--profile", "audit")
+    assert audited == {"InvokeFunctions": ["arn:aws:lambda:*:*:function:audited"]}

@@ -138,7 +138,8 @@ def test_help_and_validate_never_import_what_talks_to_the_world(arguments: list[
         program, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60, check=True
     )
     modules = set(json.loads(ended.stderr.splitlines()[-1]))
-    assert modules.isdisjoint(HEAVY)
+    searched = {"email"} if "mistakes.yaml" in arguments[-1] else set()  # for the executor that is none of ours
+    assert modules & set(HEAVY) == searched
     assert ("pydantic" in modules) == ("--help" not in arguments)
 
 

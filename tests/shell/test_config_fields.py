@@ -123,10 +123,10 @@ def test_a_mapping_may_name_a_function_that_has_errors_of_its_own() -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    text = mapping("batch_size: 0").replace("inline", "http").replace("LATEST", "MIDDLE").replace(": f\n", ": g\n")
+    text = mapping("batch_size: 0").replace("inline", "[inline]").replace("LATEST", "MIDDLE").replace(": f\n", ": g\n")
     assert problems(f"drain_timeot: 1\n{text}") == [
         '1:1 unknown key "drain_timeot", did you mean "drain_timeout"?',
-        '2:27 executor "http" is not supported yet: use process or inline',
+        '2:27 "executor" must be process, inline, http or lambda, or the name of a plug-in',
         '4:17 "batch_size" must be from 1 to 10000',
         '7:20 Function does not exist: "g" is not under functions',
         '8:24 "starting_position" must be TRIM_HORIZON, LATEST or AT_TIMESTAMP',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 from support.logged import lines
 from support.metrics_doc import DOCUMENT
-from support.observing import FUNCTION_ERROR, SHARD, Bench, FakeShard, given_up, scrape
+from support.observing import FUNCTION_ERROR, ORDERS, SHARD, Bench, FakeShard, given_up, scrape
 from support.queueing import MAILS, message
 
 import poller
-from poller.core.model import Accepted, Attempt, Discard, Failed, Partial, Refused
+from poller.core.model import Accepted, Attempt, Discard, Failed, Figures, Partial, Refused, Returned
 from poller.errors import LeaseLost, Unavailable
 from poller.observe.function import FunctionObserver
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    bench = Bench()
+    bench = Bench(replace(ORDERS, memory_size=128))
     with capture_logs() as log:
         bench.log = log
         yield bench
@@ -35,7 +36,7 @@ def bench() -> Iterator[Bench]:
 def tell_everything(bench: Bench) -> None:
     """Every method that logs, and the ways in which its line varies."""
     for outcome in (Accepted(), Failed("timeout", "x"), Partial(frozenset({"1"})), Refused("throttled", detail="x")):
-        bench.run(FUNCTION_ERROR, outcome)
+        bench.run(Returned(b"", Figures(duration=0.1, init_duration=0.2, max_memory=3)), outcome)
     bench.mapping.delivered(given_up(), SHARD)
     bench.mapping.dropped(given_up(), SHARD)
     for _ in range(3):
@@ -54,10 +55,24 @@ def tell_everything(bench: Bench) -> None:
         bench.mapping.shard_opened(str(number), FakeShard())
     scrape(bench.metrics)
     function = FunctionObserver(bench.metrics, "handle")
-    function.output("hello", stream="stdout", request_id="r1")
+    for line in ("hello", *(f'{{"level": "{level}"}}' for level in ("DEBUG", "warn", "Fatal"))):
+        function.output(line, stream="stdout", request_id="r1")
+    bench.mapping.breaker("closed")
+    bench.mapping.breaker("open")
+    bench.mapping.breaker("half_open")
+    assert bench.mapping.would_filter(message(1))
+    bench.clock.now += 31
+    assert bench.mapping.would_filter(message(2))
+    assert bench.mapping.would_filter(message(3))
+    bench.clock.now += 31
+    assert bench.mapping.would_filter(message(4))
+    function.limit(0)
+    function.limit(1)
     function.initialised(0.1)
     function.ended("oom")
     function.ended("reload")
+    function.backing_off(3, 2.0)
+    function.not_provisioned("x")
 
 
 def documented() -> dict[str, tuple[set[str], set[str], set[str]]]:
@@ -84,7 +99,7 @@ def test_every_line_has_the_level_and_the_fields_that_the_documentation_says(ben
         all_fields |= fields
     for event, (levels, fields) in seen.items():
         assert (levels, fields) == page[event][:2], f"documented for {event}, never seen"
-    assert len(seen) == 17
+    assert len(seen) == 23
 
 
 def test_lines_of_a_queue_name_slots_and_messages_where_those_of_a_stream_name_shards_and_sequence_numbers() -> None:
@@ -100,11 +115,12 @@ def test_lines_of_a_queue_name_slots_and_messages_where_those_of_a_stream_name_s
     for line in log:
         _, known, optional = documented()[line["event"]]
         fields = set(line) - {"event", "log_level", "mapping"}
-        expected = {names.get(name, name) for name in known} | ({"receives"} if "first_sequence" in known else set())
+        counts = {"receives", "invocations"} if "first_sequence" in known else set()
+        expected = {names.get(name, name) for name in known} | counts
         assert expected - optional <= fields <= expected, line
-        assert all(f"`{name}`" in page for name in fields & {*names.values(), "receives"})
+        assert all(f"`{name}`" in page for name in fields & {*names.values(), "receives", "invocations"})
     batch = log[1]
-    assert (batch["first_message"], batch["last_message"], batch["receives"]) == ("m1", "m3", 4)
+    assert (batch["first_message"], batch["last_message"], batch["receives"], batch["invocations"]) == ("m1", "m3", 4, 1)
 
 
 def logged_events() -> set[str]:

@@ -230,6 +230,12 @@ class Queues:
         )
         return list(answer.get("Messages", []))
 
+    async def discard(self, arn: str, messages: Sequence[Any]) -> None:
+        """Takes messages out that were received."""
+        entries = [{"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(messages)]
+        answer = await self._client.delete_message_batch(QueueUrl=self._urls[arn], Entries=entries)
+        assert not answer.get("Failed"), answer
+
     async def delete(self, arn: str) -> None:
         """Takes the queue away."""
         await self._client.delete_queue(QueueUrl=self._urls[arn])

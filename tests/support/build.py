@@ -77,7 +77,7 @@ def attempts(draw: st.DrawFn, *, most: int = 12) -> Attempt:
 def failures(of: Attempt) -> st.SearchStrategy[Outcome]:
     """Outcomes that leave something undone, refusals excepted."""
     named = st.frozensets(st.sampled_from(ids(of.records)), min_size=1)
-    kinds = st.sampled_from(["function_error", "timeout", "crash", "invoke_error", "batch_item"])
+    kinds = st.sampled_from(["function_error", "timeout", "crash", "oom", "invoke_error", "batch_item"])
     return st.one_of(st.builds(Partial, named), st.builds(Failed, kinds))
 
 

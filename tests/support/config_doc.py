@@ -9,7 +9,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poller.config import Config, InlineFunctionConfig, ProcessFunctionConfig, QueueMappingConfig, StreamMappingConfig
+from poller.config import (
+    Config,
+    HttpFunctionConfig,
+    InlineFunctionConfig,
+    LambdaFunctionConfig,
+    ProcessFunctionConfig,
+    QueueMappingConfig,
+    StreamMappingConfig,
+)
 from poller.config.event_source import EventSourceMapping
 from poller.config.section import Section
 from support.config_schema import Schema, of_value
@@ -76,6 +84,8 @@ def _default(field: FieldInfo) -> str:
 def values(schema: Schema) -> str:
     """What a field may hold, in words."""
     kind = schema.get("type")
+    if "$ref" in schema:
+        return WORDS["object"]
     if allowed := schema.get("enum", [schema["const"]] if "const" in schema else None):
         return " or ".join(f"`{each}`" for each in allowed)
     if isinstance(kind, list):
@@ -125,11 +135,18 @@ TABLES = {
     "process": table(Config),
     "functions": table(ProcessFunctionConfig),
     "inline": table(InlineFunctionConfig),
+    "http": table(HttpFunctionConfig),
+    "lambda": table(LambdaFunctionConfig),
     "mappings": table(EventSourceMapping),
     "streams": table(StreamMappingConfig, without=COMMON),
     "queues": table(QueueMappingConfig, without=COMMON),
     "refused_mappings": refused(("streams", StreamMappingConfig), ("queues", QueueMappingConfig)),
-    "refused_functions": refused(("process", ProcessFunctionConfig), ("inline", InlineFunctionConfig)),
+    "refused_functions": refused(
+        ("process", ProcessFunctionConfig),
+        ("inline", InlineFunctionConfig),
+        ("http", HttpFunctionConfig),
+        ("lambda", LambdaFunctionConfig),
+    ),
 }
 
 if __name__ == "__main__":

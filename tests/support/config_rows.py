@@ -10,6 +10,8 @@ QUEUE = {"name": "m", "event_source_arn": "arn:aws:sqs:eu-west-1:123456789012:q"
 FIFO = QUEUE | {"event_source_arn": "arn:aws:sqs:eu-west-1:123456789012:q.fifo"}
 PROCESS = {"executor": "process", "runtime": "python", "handler": "app.handler"}
 INLINE = {"executor": "inline", "handler": "app.handler"}
+HTTP = {"executor": "http", "url": "http://orders:8080/"}
+LAMBDA = {"executor": "lambda", "function_name": "orders"}
 ONE_FUNCTION = "functions: {f: {executor: inline, handler: app.handler}}"
 
 
@@ -43,6 +45,16 @@ def inline(snippet: str) -> str:
     return f"functions:\n  f:\n    {snippet}\n{_others(snippet, INLINE)}event_source_mappings: []\n"
 
 
+def http(snippet: str) -> str:
+    """The same in a function behind a URL."""
+    return f"functions:\n  f:\n    {snippet}\n{_others(snippet, HTTP)}event_source_mappings: []\n"
+
+
+def aws(snippet: str) -> str:
+    """The same in a function of AWS Lambda."""
+    return f"functions:\n  f:\n    {snippet}\n{_others(snippet, LAMBDA)}event_source_mappings: []\n"
+
+
 def mapping(snippet: str) -> str:
     """The snippet stands on line 3, from column 5, in the only mapping."""
     return f"{ONE_FUNCTION}\nevent_source_mappings:\n  - {snippet}\n{_others(snippet, MAPPING)}"
@@ -65,7 +77,7 @@ def _others(snippet: str, required: dict[str, str]) -> str:
 
 
 TABLES = Path(__file__).parents[1] / "data" / "config"
-KINDS = {kind.__name__: kind for kind in (top, function, bare, process, inline, item, mapping, queue, fifo)}
+KINDS = {kind.__name__: kind for kind in (top, function, bare, process, inline, http, aws, item, mapping, queue, fifo)}
 
 
 def table(name: str) -> list[tuple[str, str, list[str]]]:

@@ -13,12 +13,17 @@ from pydantic import AfterValidator
 
 from poller.config import (
     Config,
+    HttpFunctionConfig,
     InlineFunctionConfig,
+    LambdaFunctionConfig,
+    PluginFunctionConfig,
     ProcessFunctionConfig,
     QueueMappingConfig,
     StreamMappingConfig,
     arn,
     fields,
+    http_function,
+    lambda_function,
 )
 from poller.config.event_source import EventSourceMapping
 from poller.config.filters import FilterPattern
@@ -53,10 +58,16 @@ PATTERNS = {
     fields._variable: fields.VARIABLE.pattern,
     fields._listen: fields._LISTEN.pattern,
     fields._endpoint: r"https?://\S+",
+    http_function._url: r"https?://\S+",
+    http_function._header: http_function._HEADER.pattern,
+    http_function._header_value: http_function._VALUE.pattern,
+    lambda_function._function: r"[A-Za-z0-9:_$-]+",
+    lambda_function._qualifier: lambda_function._QUALIFIER.pattern,
     fields._uuid: "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
     arn.stream_arn: rf"arn:aws[a-z0-9-]*:kinesis:[a-z0-9-]+:[0-9]{{12}}:{arn._STREAM.pattern}",
     arn.queue_arn: rf"arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{{12}}:(?:{arn._FIFO_QUEUE.pattern}|{arn._QUEUE.pattern})",
-    arn.failure_destination: rf"(?:arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{{12}}:{arn._QUEUE.pattern})?",
+    arn.failure_destination: rf"(?:arn:aws[a-z0-9-]*:(?:sqs:[a-z0-9-]+:[0-9]{{12}}:{arn._QUEUE.pattern}"
+    rf"|sns:[a-z0-9-]+:[0-9]{{12}}:{arn._TOPIC.pattern}|s3:::{arn._BUCKET.pattern}))?",
 }
 AS_WRITTEN: Schema = {"type": ["string", "number", "boolean", "null"]}
 VARIABLES: Schema = {
@@ -69,6 +80,11 @@ SPECIAL: dict[tuple[type[Section], str], Schema] = {
     (StreamMappingConfig, "starting_position_timestamp"): {"type": ["number", "string", "null"]},
     (ProcessFunctionConfig, "environment"): {
         "anyOf": [VARIABLES, {"type": "object", "required": ["Variables"], "properties": {"Variables": VARIABLES}}]
+    },
+    (HttpFunctionConfig, "headers"): {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{http_function._HEADER.pattern}$"},
+        "additionalProperties": AS_WRITTEN,
     },
     (StreamMappingConfig, "maximum_record_age_in_seconds"): {
         "type": "integer",
@@ -96,20 +112,21 @@ def schema() -> Schema:
 def of_section(model: type[Section]) -> Schema:
     """A mapping with the model's keys in all their spellings; those that are refused say why."""
     properties: Schema = {}
-    for name, field in model.model_fields.items():
+    fields = {name: field for name, field in model.model_fields.items() if not field.exclude}
+    for name, field in fields.items():
         properties |= dict.fromkeys(spellings(model, name), of_field(model, name, field))
     for name, reason in model.refused.items():
         sentence = f"{name} {reason}"
         refusal = {"not": {}, "description": sentence, "errorMessage": sentence, "doNotSuggest": True}
         properties |= dict.fromkeys((name, pascal_case(name)), refusal)
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    required = [name for name, field in fields.items() if field.is_required()]
     every = [{"anyOf": [{"required": [key]} for key in spellings(model, name)]} for name in required]
     return {
         "type": "object",
         "description": (model.__doc__ or "").partition("\n")[0],
         "properties": properties,
         **({"allOf": every} if every else {}),
-        "additionalProperties": False,
+        "additionalProperties": model is PluginFunctionConfig,
     }
 
 
@@ -188,13 +205,22 @@ def _limits(metadata: Iterable[object]) -> Schema:
 
 def _chosen(models: tuple[type[Section], ...]) -> Schema:
     """A mapping by its source, a function by its executor: an editor then shows the errors of the one that is meant."""
-    first, second = ({"$ref": f"#/definitions/{model.__name__}"} for model in models)
-    return {"type": "object", "if": _condition(models[0]), "then": first, "else": second}
+    *others, last = models
+    schema: Schema = _reference(last)
+    for model in reversed(others):
+        schema = {"if": _condition(model), "then": _reference(model), "else": schema}
+    return {"type": "object", **schema}
+
+
+def _reference(model: type[Section]) -> Schema:
+    return {"$ref": f"#/definitions/{model.__name__}"}
 
 
 def _condition(model: type[Section]) -> Schema:
-    if issubclass(model, BaseFunction):
-        return {"not": {"required": ["executor"], "properties": {"executor": {"const": "inline"}}}}
+    if issubclass(model, BaseFunction):  # a function that names no executor is most likely to be a process
+        (name,) = get_args(model.model_fields["executor"].annotation)
+        named = {"properties": {"executor": {"const": name}}}
+        return named if model is ProcessFunctionConfig else {"required": ["executor"], **named}
     assert issubclass(model, EventSourceMapping)
     keys = spellings(model, "event_source_arn")
     return {
@@ -220,7 +246,15 @@ def _sections(annotation: object) -> set[type[Section]]:
     return set().union(*(_sections(each) for each in get_args(annotation)))
 
 
-MODELS = (Config, ProcessFunctionConfig, InlineFunctionConfig, StreamMappingConfig, QueueMappingConfig)
+MODELS = (
+    Config,
+    ProcessFunctionConfig,
+    InlineFunctionConfig,
+    HttpFunctionConfig,
+    LambdaFunctionConfig,
+    StreamMappingConfig,
+    QueueMappingConfig,
+)
 """Those that a page about the configuration is made of."""
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -64,7 +65,7 @@ class Hostile:
 
 
 @asynccontextmanager
-async def hostile() -> AsyncIterator[Hostile]:
+async def hostile(tls: ssl.SSLContext | None = None) -> AsyncIterator[Hostile]:
     """Runs the server on a free port; it ends with all its connections."""
     state = Hostile(url="", answer=reply(500))
     connections: set[asyncio.Task[None]] = set()
@@ -80,8 +81,8 @@ async def hostile() -> AsyncIterator[Hostile]:
         finally:
             connections.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield state
     finally:
@@ -106,6 +107,20 @@ def reply(status: int, body: bytes | dict[str, Any] = b"", **headers: str) -> Be
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(_head(status, len(_encoded(body)), headers) + _encoded(body))
+
+    return answer
+
+
+def raw(*pieces: bytes, end: bool = False) -> Behaviour:
+    """These bytes, sent piece by piece; `end`: and then hangs up."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)  # so that most arrive apart; nothing depends on it
+        if end:
+            writer.close()
 
     return answer
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 ITERATOR_AGE = "poller_iterator_age_seconds"
-OUTCOMES = ("success", "partial", "function_error", "timeout", "throttled", "invoke_error", "crash", "cancelled")
-REASONS = ("function_error", "timeout", "throttled", "invoke_error", "batch_item", "crash")
+OUTCOMES = ("success", "partial", "function_error", "timeout", "throttled", "invoke_error", "crash", "oom", "cancelled")
+REASONS = ("function_error", "timeout", "throttled", "invoke_error", "batch_item", "crash", "oom")
 DROPS = ("max_age", "max_retries")
 ROUNDING = 0.001
 

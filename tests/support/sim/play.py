@@ -246,7 +246,8 @@ def queue_patience(scenario: Scenario) -> float:
         tries = 2 + (plan.maximum or plan.queue.redrive or 6)
         hidden = max(float(plan.hides), 60.0 if plan.release == "backoff" else 0.0)
         failing = sum(send.failures != 0 for send in sends)
-        worst += 4 * hidden + failing * tries * (hidden + plan.function.timeout)
+        closed = plan.breaker.interval if plan.breaker is not None else 0.0
+        worst += 4 * hidden + failing * tries * (hidden + plan.function.timeout + closed)
         worst += sum(plan.function.usual + send.slow for send in sends) * tries
     return min(worst, 6000.0)
 

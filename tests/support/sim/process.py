@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from poller.compose import World
 from poller.daemon import serve
@@ -46,6 +46,11 @@ ROUNDING = 1e-5
 
 GRACE = 2.0
 """Seconds beyond its time-out by which a drain is over."""
+
+
+async def _not_here(_: Connection) -> NoReturn:
+    """Of a service that no run has."""
+    raise AssertionError("no mapping of a run reports anywhere but to a queue")
 
 
 class JumpingClock(VirtualClock):
@@ -185,7 +190,14 @@ class Process:
     # ------------------------------------------------------------------------------------------------------------- wiring
 
     def _wiring(self) -> Wiring:
-        return Wiring(kinesis=self._connect, sqs=self._connect_queue, store=self._open_store, executor=self._executor)
+        return Wiring(
+            kinesis=self._connect,
+            sqs=self._connect_queue,
+            sns=_not_here,
+            s3=_not_here,
+            store=self._open_store,
+            executor=self._executor,
+        )
 
     async def _connect(self, _: Connection) -> KinesisApi:
         """One for each mapping, in their order."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from support.sim.journal import Broken
+from support.sim.queue_breaker import BreakerBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,6 +133,7 @@ class QueueCall:
     process: Process
     plan: QueueMappingPlan
     deliveries: list[Delivery]
+    began: float
 
     @property
     def function(self) -> FunctionPlan:
@@ -164,6 +166,7 @@ class QueueTally:
     receiving: dict[int, float] = field(default_factory=dict)
     began: float | None = None
     idle_since: float | None = None
+    breaker: BreakerBook = field(default_factory=BreakerBook)
 
 
 class QueueBooks:

@@ -68,6 +68,9 @@ def _expected(plan: QueueMappingPlan, tally: QueueTally) -> Iterable[tuple[str, 
         yield "poller_invocations_total", {"outcome": outcome}, tally.outcomes[outcome]
     for reason in REASONS:
         yield "poller_events_failed_total", {"reason": reason}, tally.failed[reason]
+    if not tally.breaker.vague:
+        closed = plan.breaker is not None and tally.began is not None and tally.breaker.opened_at is None
+        yield "poller_circuit_breaker", {"state": "closed"}, closed
     if plan.destination:
         yield "poller_events_sent_to_destination_total", {"destination": "sqs"}, tally.sent
     else:
@@ -78,21 +81,27 @@ def _expected(plan: QueueMappingPlan, tally: QueueTally) -> Iterable[tuple[str, 
 
 
 def waiting(ledger: Ledger) -> list[str]:
-    """Messages that are still in their queues."""
-    left = [message for message in ledger.queues.messages() if not message.moved and message.stored.state != "gone"]
+    """Messages that are still in their queues, and do not belong there."""
+    back = {plan.queue for plan in ledger.scenario.queue_mappings if plan.filtered and plan.on_filtered == "release"}
+    messages = [each for each in ledger.queues.messages() if each.send.wanted or each.send.queue not in back]
+    left = [message for message in messages if not message.moved and message.stored.state != "gone"]
     return [f"{message} {[each.fate for each in message.deliveries]} {message.stored.state}" for message in left]
 
 
 def check_messages(ledger: Ledger, queues: MemoryQueues) -> None:
     """Nothing is lost: each message was accepted, or is where it belongs, as it was sent, or was given up by right."""
-    filtered = {plan.queue.arn: plan.filtered for plan in ledger.scenario.queue_mappings}
+    plans = {plan.queue: plan for plan in ledger.scenario.queue_mappings}
     arrived = Counter(message.body for message in queues.messages(f"arn:aws:sqs:{ACCOUNT}:{GIVEN_UP}"))
     with ledger.checking():
         for message in ledger.queues.messages():
-            unwanted = filtered[message.send.queue.arn] and not message.send.wanted
+            plan = plans[message.send.queue]
+            unwanted = not plan.wants(message.send)
             if unwanted and (message.accepted or any(each.invoked for each in message.deliveries)):
                 raise Broken(f"{message} was invoked, though the filter keeps it out")
-            if not (unwanted or message.accepted or message.moved or message.documented or message.dropped):
+            out = unwanted and (
+                plan.on_filtered == "delete" or (plan.on_filtered == "release" and message.stored.state != "gone")
+            )
+            if not (out or message.accepted or message.moved or message.documented or message.dropped):
                 raise Broken(f"{message} is lost: {[each.fate for each in message.deliveries]}")
             if arrived[message.body] != message.documented:
                 raise Broken(f"{message} was reported {message.documented} times, and is there {arrived[message.body]} times")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from poller.apis.memory_queues import QueueBehaviour
 from support.sim.draw import HOWS, UNLIMITED, Moments, draw, draw_acts, draw_outages, draw_storm
-from support.sim.queue_scenario import RECEIVE, QueueMappingPlan, QueuePlan, QueueStorm, Send
+from support.sim.queue_scenario import RECEIVE, BreakerPlan, QueueMappingPlan, QueuePlan, QueueStorm, Send
 from support.sim.scenario import FunctionPlan, Join, Restart
+from support.sim.shares import shared_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from support.sim.queue_scenario import OnFiltered
     from support.sim.scenario import Act, Scenario
 
 FIRST_NUMBER = 100_000
@@ -31,7 +33,7 @@ def draw_queues(seed: int) -> Scenario:
     mappings = _shared(chance, mappings)
     span = base.calm_at - chance.uniform(5.0, 20.0)
     functions = dict.fromkeys((*base.functions, *(mapping.function for mapping in mappings)))
-    return replace(
+    scenario = replace(
         base,
         queues=queues,
         queue_mappings=mappings,
@@ -41,13 +43,38 @@ def draw_queues(seed: int) -> Scenario:
         queue_storm=_queue_storm(chance),
         drain=float(chance.choice((1, 1, 5, 25))),
     )
+    return shared_out(_guarded(scenario))
+
+
+def _guarded(scenario: Scenario) -> Scenario:
+    """Some mappings have a circuit breaker, and some filters do not delete what they keep out. Drawn apart from all else."""
+    chance = Random(f"guards {scenario.seed}")
+    mappings = tuple(_on_filtered(chance, replace(each, breaker=_breaker(chance))) for each in scenario.queue_mappings)
+    return replace(scenario, queue_mappings=mappings)
+
+
+def _breaker(chance: Random) -> BreakerPlan | None:
+    if chance.random() < 0.6:
+        return None
+    failures, error_rate = chance.choice(((1, None), (2, None), (3, None), (3, 0.5), (None, 0.4)))
+    return BreakerPlan(failures=failures, error_rate=error_rate, batches=5, interval=chance.choice((1.0, 4.0, 15.0)))
+
+
+def _on_filtered(chance: Random, mapping: QueueMappingPlan) -> QueueMappingPlan:
+    """Nothing of a FIFO queue may be released; released at once it would come again without end."""
+    modes: tuple[OnFiltered, ...] = ("delete", "destination")
+    if not mapping.queue.fifo and mapping.release != "at_once":
+        modes = ("release", "release", "release", *modes)
+    mode, filtered = chance.choice(modes), mapping.filtered or chance.random() < 0.4
+    destination = mapping.destination or (filtered and mode == "destination")
+    return replace(mapping, filtered=filtered, on_filtered=mode, destination=destination)
 
 
 def _without_streams(chance: Random, base: Scenario) -> Scenario:
     """The same length, other misfortunes: those of SQS, and of processes, of which there are more often two."""
     first = next(act.at for act in base.acts if isinstance(act, Join))
     calm_at = chance.uniform(20.0, 70.0)
-    outages = draw_outages(chance, calm_at, {"sqs": 0.4, "destination": 0.4, "function": 0.3})
+    outages = draw_outages(chance, calm_at, {"sqs": 0.4, "destination": 0.6, "function": 0.3})
     return replace(
         base,
         streams=(),
@@ -65,7 +92,7 @@ def _without_streams(chance: Random, base: Scenario) -> Scenario:
 def _acts(chance: Random, moments: Moments) -> tuple[Act, ...]:
     """With more drains than where there are leases to be taken over."""
     acts = draw_acts(chance, (), moments)
-    more = [Restart(at=moments.draw(), slot=0, away=chance.choice((0.0, 1.0))) for _ in range(chance.choice((0, 0, 1, 2)))]
+    more = [Restart(at=moments.draw(), slot=0, away=chance.choice((0.0, 1.0))) for _ in range(chance.choice((0, 1, 1, 2)))]
     return tuple(sorted((*acts, *more), key=lambda act: act.at))
 
 
@@ -84,11 +111,12 @@ def _mapping(chance: Random, name: str, queue: QueuePlan, base: Scenario) -> Que
     """A mapping of the queue, with a function of its own."""
     window = 0 if queue.fifo else chance.choice((0, 0, 0, 1, 3))
     maximum = chance.choice((None, 1, 2, 3, 5))
+    quiet, most_polls = chance.choice(((1, None), (1, None), (1, None), (2, None), (1, 1), (2, 3)))
     return QueueMappingPlan(
         name=name,
         queue=queue,
         function=_function(chance, f"g{name[1]}"),
-        batch_size=chance.choice((1, 2, 5, 10, 10, 25) if window else (1, 2, 3, 5, RECEIVE, RECEIVE)),
+        batch_size=chance.choice((1, 5, 10, 25, 25, 60) if window else (1, 2, 3, 5, RECEIVE, RECEIVE)),
         window=window,
         reports=chance.random() < 0.6,
         release=chance.choice(("backoff", "backoff", "at_once", "lapse")),
@@ -97,6 +125,9 @@ def _mapping(chance: Random, name: str, queue: QueuePlan, base: Scenario) -> Que
         maximum=maximum,
         destination=maximum is not None and chance.random() < 0.7,
         filtered=chance.random() < 0.25,
+        at_once=None if most_polls else chance.choice((None, None, 1, 2, 5)),
+        quiet=quiet,
+        most_polls=most_polls,
     )
 
 
@@ -128,9 +159,9 @@ def _habits(chance: Random) -> QueueBehaviour:
 
 def _queue_storm(chance: Random) -> QueueStorm:
     return QueueStorm(
-        unlucky=chance.choice((0, 0, 3, 8)),
+        unlucky=chance.choice((0, 2, 3, 8)),
         luck=chance.choice((0, 1, 1)),
-        slow=chance.choice((0.0, 0.0, 1.5)),
+        slow=chance.choice((0.0, 1.5, 4.0)),
     )
 
 
@@ -142,7 +173,7 @@ def _sends(chance: Random, mappings: Sequence[QueueMappingPlan], span: float) ->
     count = int(10 ** chance.uniform(1.0, 2.3))
     groups = [f"k{index}" for index in range(chance.choice((1, 3, 20)))]
     poison, flaky = chance.choice((0.0, 0.03, 0.12)), chance.choice((0.0, 0.05, 0.2))
-    slow, unwanted = chance.choice((0.0, 0.0, 0.05)), chance.choice((0.1, 0.5))
+    slow, unwanted = chance.choice((0.0, 0.05, 0.05)), chance.choice((0.1, 0.5))
     hows = chance.choice((HOWS, HOWS, ("report",), ("report", "raise"), ("raise", "timeout", "crash")))
     burst = chance.choice((0.0, 0.6, 0.9))
     times = sorted(0.0 if chance.random() < burst else chance.uniform(0.0, span) for _ in range(count))

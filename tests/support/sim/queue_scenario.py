@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from support.sim.scenario import FunctionPlan, How
 
 ReleaseMode = Literal["backoff", "at_once", "lapse"]
+OnFiltered = Literal["delete", "release", "destination"]
 
 GIVEN_UP = "given-up"
 """The queue that gets what mappings of queues give up."""
 
-SLOTS = 5
 RECEIVE = 10
 SHORTEST = 5
 MARGIN = 30
@@ -51,12 +51,32 @@ class QueuePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPlan:
+    """When a mapping's circuit breaker opens.
+
+    Attributes:
+        failures: failed batches in a row; None: their number does not matter.
+        error_rate: the part of the last `batches` that failed; None: it does not matter.
+        interval: seconds to the next trial.
+    """
+
+    failures: int | None
+    error_rate: float | None
+    batches: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueMappingPlan:
     """A mapping of a queue, in the numbers of its configuration.
 
     Attributes:
         maximum: `maximum_receive_count`; None: it gives up nothing by itself.
         filtered: it wants only the messages that are `wanted`.
+        at_once: `scaling_config.maximum_concurrency`; None: as many as its function may run.
+        quiet: polls of a quiet queue.
+        most_polls: `maximum_pollers`, with `quiet` as its `minimum_pollers`; None: neither is provisioned.
+        on_filtered: what becomes of messages that it does not want.
     """
 
     name: str
@@ -71,6 +91,12 @@ class QueueMappingPlan:
     maximum: int | None
     destination: bool
     filtered: bool
+    at_once: int | None
+    quiet: int
+    most_polls: int | None
+    priority: int = 0
+    breaker: BreakerPlan | None = None
+    on_filtered: OnFiltered = "delete"
 
     @property
     def ordered(self) -> bool:
@@ -84,8 +110,14 @@ class QueueMappingPlan:
 
     @property
     def slots(self) -> int:
-        """Receives and batches in hand at the same time, at the most."""
-        return min(SLOTS, self.function.concurrency)
+        """Batches in hand at the same time, at the most."""
+        most = min(self.at_once or self.function.concurrency, self.function.concurrency)
+        return most if self.most_polls is None else min(most, 10 * self.most_polls)
+
+    @property
+    def abreast(self) -> int:
+        """Receives that may be open at the same time for one batch."""
+        return ceil(self.batch_size / RECEIVE)
 
     @property
     def hides(self) -> int:
@@ -93,6 +125,10 @@ class QueueMappingPlan:
         seconds = max(self.queue.visibility, SHORTEST)
         needed = self.window + self.function.timeout
         return ceil(needed) + MARGIN if self.window and needed > seconds else seconds
+
+    def wants(self, send: Send) -> bool:
+        """Whether its filter lets this message through."""
+        return send.wanted or not self.filtered
 
     def wait_after(self, receives: int) -> int | None:
         """Seconds until a message that failed at so many receives comes again; None: when its visibility is over."""

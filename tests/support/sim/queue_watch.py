@@ -9,6 +9,7 @@ import orjson
 
 from support.sim.journal import Broken
 from support.sim.queue_books import QueueCall, attributes
+from support.sim.queue_breaker import judged
 from support.sim.verdict import verdict
 from support.sim.watching import check_invocation, check_room
 
@@ -44,7 +45,12 @@ class QueueWatch:
         """These are invoked. Raises `Broken` where they may not be."""
         ledger, process = self._ledger, self._process
         plan = self._addressed(records)
-        call = QueueCall(process=process, plan=plan, deliveries=[self._books.delivery(each["receiptHandle"]) for each in records])
+        call = QueueCall(
+            process=process,
+            plan=plan,
+            deliveries=[self._books.delivery(each["receiptHandle"]) for each in records],
+            began=asyncio.get_running_loop().time(),
+        )
         ledger.trace.note(f"invoked {call} {invocation.request_id[:8]}")
         check_room(ledger, call)
         check_invocation(process, self._function, invocation)
@@ -108,7 +114,8 @@ class QueueWatch:
     def _shrunk(self, call: QueueCall, since: float) -> bool:
         """Others were gathered with these, and then given up or lost."""
         mine = [each for each in self._books.deliveries() if (each.process, each.plan) == (call.process, call.plan)]
-        gathered = [each for each in mine if each.told is not None and each.told >= since and each.fate != "unwanted"]
+        wanted = [each for each in mine if call.plan.wants(each.message.send)]
+        gathered = [each for each in wanted if each.told is not None and each.told >= since]
         return len(gathered) > len(call.deliveries)
 
     def _check_groups(self, call: QueueCall) -> None:
@@ -143,7 +150,9 @@ class QueueWatch:
         tally.outcomes[meaning.label] += 1
         tally.failed[meaning.reason] += meaning.failed
         if meaning.kind != "refused":
-            self._judge(call, frozenset(ids) if meaning.kind == "failed" else meaning.names)
+            failed = frozenset(ids) if meaning.kind == "failed" else meaning.names
+            judged(tally.breaker, call, failed=failed.issuperset(ids))
+            self._judge(call, failed)
 
     def _judge(self, call: QueueCall, failed: frozenset[str]) -> None:
         """In a guarded queue what follows one that failed goes back. What goes back of a group waits as its first has to."""
@@ -182,4 +191,4 @@ class QueueWatch:
 
 def _over(message: Message, plan: QueueMappingPlan) -> bool:
     """Nothing of its group has to wait for it."""
-    return message.accepted or message.given_up or (plan.filtered and not message.send.wanted)
+    return message.accepted or message.given_up or not plan.wants(message.send)

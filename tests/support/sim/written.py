@@ -21,6 +21,7 @@ def configuration(scenario: Scenario) -> Config:
             "handler": "app.handler",
             "timeout": plan.timeout,
             "maximum_concurrency": plan.concurrency,
+            "reserved_concurrency": plan.reserved,
         }
         for plan in scenario.functions
     }
@@ -42,6 +43,7 @@ def configuration(scenario: Scenario) -> Config:
 def _mapping(plan: MappingPlan) -> dict[str, object]:
     written: dict[str, object] = {
         "name": plan.name,
+        "priority": plan.priority,
         "event_source_arn": plan.stream.arn,
         "function_name": plan.function.name,
         "batch_size": plan.batch_size,
@@ -62,6 +64,7 @@ def _mapping(plan: MappingPlan) -> dict[str, object]:
 def _queue_mapping(plan: QueueMappingPlan) -> dict[str, object]:
     written: dict[str, object] = {
         "name": plan.name,
+        "priority": plan.priority,
         "event_source_arn": plan.queue.arn,
         "function_name": plan.function.name,
         "batch_size": plan.batch_size,
@@ -70,13 +73,25 @@ def _queue_mapping(plan: QueueMappingPlan) -> dict[str, object]:
         "release": plan.release,
         "receive_wait": plan.receive_wait,
     }
+    if plan.most_polls is None:
+        written |= {"minimum_pollers": plan.quiet, "scaling_config": {"maximum_concurrency": plan.at_once}}
+    else:
+        written["provisioned_poller_config"] = {"minimum_pollers": plan.quiet, "maximum_pollers": plan.most_polls}
     if plan.queue.fifo:
         written["fifo_group_guard"] = plan.guard
     if plan.maximum is not None:
         written["maximum_receive_count"] = plan.maximum
     if plan.destination:
         written["destination_config"] = _destination(GIVEN_UP)
+    if plan.breaker is not None:
+        written["circuit_breaker"] = {
+            "failures": plan.breaker.failures,
+            "error_rate": plan.breaker.error_rate,
+            "batches": plan.breaker.batches,
+            "probe_interval": plan.breaker.interval,
+        }
     if plan.filtered:
+        written["on_filtered"] = plan.on_filtered
         written["filter_criteria"] = {"filters": [{"pattern": {"body": {"kind": ["wanted"]}}}]}
     return written
 
