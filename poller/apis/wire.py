@@ -137,9 +137,13 @@ class Wire:
             async with asyncio.timeout(self._transport.connect_timeout):
                 connection = await self._connect(origin)
         except TimeoutError:
-            raise WireError("timeout", f"no connection to {origin.host} in {self._transport.connect_timeout:g} s") from None
+            raise WireError(
+                "timeout", f"no connection to {origin.host}:{origin.port} in {self._transport.connect_timeout:g} s"
+            ) from None
         except (OSError, RuntimeError) as error:  # RuntimeError: some of uvloop's
-            raise WireError("connection", f"no connection to {origin.host}: {type(error).__name__}: {error}") from None
+            raise WireError(
+                "connection", f"no connection to {origin.host}:{origin.port}: {type(error).__name__}: {error}"
+            ) from None
         self._all[connection] = origin
         if self._closed:
             connection.abort()

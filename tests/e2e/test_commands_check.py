@@ -150,7 +150,7 @@ async def test_credentials_that_are_not_there_and_a_server_that_is_not_are_told_
     nobody = scene.configure(scene.mapping(await scene.stream(suffix="-two")), aws={"endpoint_url": "http://127.0.0.1:1"})
     refused = await check(nobody)
     assert refused.code == 1
-    assert "EndpointConnectionError" in refused.failed()[0]
+    assert "no connection to 127.0.0.1:1: ConnectionRefusedError" in refused.failed()[0]
     assert refused.remedies == ["check the network and the endpoint: http://127.0.0.1:1"]
 
 

@@ -41,7 +41,7 @@ async def test_every_group_keeps_its_order_through_failures(scene: Scene) -> Non
     await _in_order(scene, groups=20, each=15, kills=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.rule("queue.fifo.order")
 @pytest.mark.rule("queue.fifo.group-not-twice")
 async def test_fifty_groups_of_forty_messages_keep_their_order_through_failures_and_three_kills(scene: Scene) -> None:
