@@ -7,7 +7,7 @@ raise `poller.errors.Unavailable`, or what they name.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,11 +115,23 @@ class Receive:
     attempt_id: str | None = None
 
 
+class InGroup(NamedTuple):
+    """Where a message belongs in a FIFO queue: MessageGroupId, and MessageDeduplicationId."""
+
+    group: str
+    deduplication: str
+
+
 class SqsApi(Protocol):
     """The calls of SQS that the poller makes. No method retries; all raise `Unavailable`, or what they name."""
 
-    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
-        """SendMessage. Returns when the queue has the message. Raises `SourceGone` where there is no such queue."""
+    async def send_message(
+        self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None, place: InGroup | None = None
+    ) -> None:
+        """SendMessage. Returns when the queue has the message. Raises `SourceGone` where there is no such queue.
+
+        `place` is for FIFO queues, which ask for it.
+        """
 
     async def describe_queue(self, queue_arn: str) -> QueueDescription:
         """GetQueueAttributes. Raises `SourceGone`."""

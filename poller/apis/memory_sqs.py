@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poller.apis.memory import NO_FAULTS, Faults, Link
-from poller.apis.memory_queues import MemoryQueues
+from poller.apis.memory_queues import PLAIN, Extras, MemoryQueues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from poller.ports import Clock, EntryFailure, QueueDescription
-    from poller.services import MoveTask, Outgoing, Receive, SqsAttribute, SqsMessage
+    from poller.services import InGroup, MoveTask, Outgoing, Receive, SqsAttribute, SqsMessage
 
 __all__ = ["MemoryQueues", "MemorySqs"]
 
@@ -36,9 +36,12 @@ class MemorySqs:
         """Cuts this connection off for ever; see `Link.cut`."""
         self._link.cut()
 
-    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
+    async def send_message(
+        self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None, place: InGroup | None = None
+    ) -> None:
         """See `SqsApi.send_message`."""
-        await self._link.carry("SendMessage", lambda: self.queues.send(queue_arn, body, attributes))
+        extras = PLAIN if place is None else Extras(group=place.group, deduplication=place.deduplication)
+        await self._link.carry("SendMessage", lambda: self.queues.send(queue_arn, body, attributes, extras))
 
     async def describe_queue(self, queue_arn: str) -> QueueDescription:
         """See `SqsApi.describe_queue`."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from poller.apis.sdk import Json, Sdk
-    from poller.services import Receive, SqsAttribute, SqsMessage
+    from poller.services import InGroup, Receive, SqsAttribute, SqsMessage
 
     Asking = Callable[..., Awaitable[Json]]
 
@@ -45,11 +45,15 @@ class BotoSqsApi:
         self._timeout = call_timeout
         self._urls: dict[str, str] = {}
 
-    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
+    async def send_message(
+        self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None, place: InGroup | None = None
+    ) -> None:
         """See `SqsApi.send_message`. Raises `MappingError` where the ARN is not a queue's."""
         message: Json = {"MessageBody": body}
         if attributes:
             message["MessageAttributes"] = {name: to_send(given) for name, given in attributes.items()}
+        if place is not None:
+            message |= {"MessageGroupId": place.group, "MessageDeduplicationId": place.deduplication}
         await self._ask(Call("SendMessage", queue_arn), self._client.send_message, message, _message_id)
 
     async def describe_queue(self, queue_arn: str) -> QueueDescription:

@@ -25,7 +25,6 @@ _OTHER_SOURCES = {
     "mq": "Amazon MQ brokers",
     "rds": "DocumentDB clusters",
 }
-_CHANNELS = {"sqs": "queue", "sns": "topic"}
 _TOPIC = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DESTINATION = (
@@ -110,14 +109,17 @@ def _is_queue(name: str) -> bool:
 
 
 def failure_destination(text: str) -> str | None:
-    """The ARN of a standard SQS queue, a standard SNS topic or an S3 bucket; Lambda's empty text means none."""
+    """The ARN of an SQS queue, a standard SNS topic or an S3 bucket; Lambda's empty text means none.
+
+    Whether it may be a FIFO queue is the source's to say.
+    """
     if text == "":
         return None
     arn = Arn.parse(text)
     if text.startswith("kafka://"):
         raise must(f"{_DESTINATION}: a Kafka topic takes what Kafka sources give up, and nothing else")
-    if arn is not None and arn.service in _CHANNELS and arn.resource.endswith(FIFO_SUFFIX):
-        raise must(f"cannot be a FIFO {_CHANNELS[arn.service]} (Lambda refuses it too): use a standard one")
+    if arn is not None and arn.service == "sns" and arn.resource.endswith(FIFO_SUFFIX):
+        raise must("cannot be a FIFO topic (Lambda refuses it too): use a standard one")
     if arn is None or not _is_destination(arn):
         raise must(_DESTINATION)
     return text
@@ -126,5 +128,8 @@ def failure_destination(text: str) -> str | None:
 def _is_destination(arn: Arn) -> bool:
     if arn.service == "s3":
         return not (arn.region or arn.account) and _BUCKET.fullmatch(arn.resource) is not None
-    name = {"sqs": _QUEUE, "sns": _TOPIC}.get(arn.service)
-    return name is not None and bool(arn.region and arn.account) and name.fullmatch(arn.resource) is not None
+    if not (arn.region and arn.account):
+        return False
+    return (
+        _is_queue(arn.resource) if arn.service == "sqs" else arn.service == "sns" and _TOPIC.fullmatch(arn.resource) is not None
+    )

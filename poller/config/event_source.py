@@ -8,12 +8,12 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, Field
 
-from poller.config.arn import Arn, failure_destination
+from poller.config.arn import FIFO_SUFFIX, Arn, failure_destination
 from poller.config.fields import Endpoint, Name, Region, Text, Uuid, canonical
 from poller.config.filters import FilterCriteria, pattern_faults
-from poller.config.section import LambdaSection
+from poller.config.section import LambdaSection, given_key, given_text, given_value
 from poller.config.unbuilt import OF_ALL
-from poller.config.wording import Check  # noqa: TC001  (the same)
+from poller.config.wording import Check, fault
 
 if TYPE_CHECKING:
     from pydantic_core import InitErrorDetails
@@ -181,7 +181,18 @@ class EventSourceMapping(LambdaSection):
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
         """Each pattern can be compiled for this source."""
-        return pattern_faults(given, cls.filter_shape)
+        yield from pattern_faults(given, cls.filter_shape)
+        yield from _fifo_destination(given)
+
+
+def _fifo_destination(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+    """As Lambda: none. But what a FIFO queue gives up may go to another one, in its groups and their order."""
+    target = given_text(given_value(given_value(given, "destination_config"), "on_failure"), "destination") or ""
+    source = given_text(given, "event_source_arn") or ""
+    if ":sqs:" in target and target.endswith(FIFO_SUFFIX) and not source.endswith(FIFO_SUFFIX):
+        at = ("destination_config", "on_failure", "destination")
+        key = given_key(given_value(given_value(given, "destination_config"), "on_failure"), "destination")
+        yield fault(at, f'"{key}" cannot be a FIFO queue (Lambda refuses it too): use a standard one')
 
 
 def default_uuid(name: str) -> MappingId:

@@ -71,6 +71,7 @@ class MessageReport:
         attributes: its message attributes as SQS spells them, unchanged; binary values are base64.
         records: the message.
         source: the name of its queue.
+        deduplication: its MessageDeduplicationId; empty outside of FIFO queues, as the group of its record.
         document: what a destination is told that takes documents: Lambda's for other sources, as far as it makes sense.
     """
 
@@ -80,6 +81,7 @@ class MessageReport:
     attributes: Mapping[str, Mapping[str, str]]
     records: tuple[Record, ...]
     source: str = ""
+    deduplication: str = ""
     document: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -100,6 +102,7 @@ def message_report(mapping: MappingId, discard: Discard, at: float) -> MessageRe
         attributes=attributes,
         records=discard.records,
         source=arn.rpartition(":")[2],
+        deduplication=event["attributes"].get("MessageDeduplicationId", ""),
         document=_of_message(discard, at, arn),
     )
 

@@ -1,4 +1,4 @@
-"""A standard SQS queue as an on-failure destination: of a stream it gets documents, of a queue the messages themselves."""
+"""An SQS queue as an on-failure destination: of a stream it gets documents, of a queue the messages themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 from poller.core.report import FailureReport, MessageReport, document
+from poller.services import InGroup
 
 if TYPE_CHECKING:
     from poller.core.report import Report
@@ -36,6 +37,12 @@ class SqsDestination:
                 await self.api.send_message(self.queue_arn, document(report, payload=self.include_payload).decode())
             case MessageReport():
                 attributes = {name: cast("SqsAttribute", given) for name, given in report.attributes.items()}
-                await self.api.send_message(self.queue_arn, report.body, attributes)
+                await self.api.send_message(self.queue_arn, report.body, attributes, self._place(report))
             case _:
                 assert_never(report)
+
+    def _place(self, report: MessageReport) -> InGroup | None:
+        """A FIFO queue keeps the groups, and their order, of the one that the message comes from."""
+        if not self.queue_arn.endswith(".fifo"):
+            return None
+        return InGroup(report.records[0].group, report.deduplication or report.records[0].id)

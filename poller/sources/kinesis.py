@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from math import floor
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,8 @@ from poller.errors import IteratorExpired, Unavailable
 from poller.ports import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from poller.core.model import Position, ShardId
     from poller.ports import Clock, StreamDescription
     from poller.services import KinesisApi, KinesisIterator, KinesisPage, KinesisRecord
@@ -51,6 +54,10 @@ class KinesisShape:
     role_arn: str
 
 
+new_record: Callable[[tuple[object, ...]], Record] = partial(tuple.__new__, Record)
+"""A Record of all its members, in their order, for half of what its constructor takes."""
+
+
 class KinesisFormat:
     """Makes Records: the event is encoded once, by joining, because all of its keys and most of its values are known.
 
@@ -66,17 +73,23 @@ class KinesisFormat:
         )
 
     def record(self, raw: KinesisRecord, received_at: float) -> Record:
-        """A raw record in the shape that a function sees. `received_at` is in Unix seconds. Run for every record: lean."""
-        sequence = raw["SequenceNumber"]
-        arrived_at = raw["ApproximateArrivalTimestamp"]
-        key = raw.get("PartitionKey", "")
-        head = self._heads.get(key) or self._head(key)
-        event = self._event if raw.get("EncryptionType", "NONE") == "NONE" else self._encrypted(raw)
-        payload = (
-            f'{head}{sequence}","data":"{raw["Data"]}","approximateArrivalTimestamp":{orjson.dumps(arrived_at).decode()}'
-            f"{event}{sequence}{self._after}"
-        )
-        return Record(sequence, position(sequence), arrived_at, payload.encode(), key, received_at)
+        """A raw record in the shape that a function sees. `received_at` is in Unix seconds."""
+        return self.records((raw,), received_at)[0]
+
+    def records(self, raws: Sequence[KinesisRecord], received_at: float) -> list[Record]:
+        """The same for a page. What runs for every record is lean: it is a fifth of all that a record costs."""
+        heads, plain, after, number = self._heads, self._event, self._after, orjson.dumps
+        records = []
+        for raw in raws:
+            sequence, arrived_at, key = raw["SequenceNumber"], raw["ApproximateArrivalTimestamp"], raw.get("PartitionKey", "")
+            head = heads.get(key) or self._head(key)
+            event = plain if raw.get("EncryptionType", "NONE") == "NONE" else self._encrypted(raw)
+            payload = (
+                f'{head}{sequence}","data":"{raw["Data"]}","approximateArrivalTimestamp":{number(arrived_at).decode()}'
+                f"{event}{sequence}{after}"
+            )
+            records.append(new_record((sequence, position(sequence), arrived_at, payload.encode(), key, received_at, "", 1)))
+        return records
 
     def _head(self, key: str) -> str:
         """The event up to the sequence number; kept, because keys come again."""
@@ -172,8 +185,7 @@ class KinesisReader:
 
     def _page(self, answer: KinesisPage) -> Page:
         now = self._source.clock.time()
-        make = self._format.record
-        read = [make(raw, now) for raw in answer.records]
+        read = self._format.records(answer.records, now)
         records = tuple(read if not read or read[0].position > self._last else [r for r in read if r.position > self._last])
         if records:
             self._last = records[-1].position

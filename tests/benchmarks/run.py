@@ -75,7 +75,7 @@ COMPARISONS = (
         lanes=5,
         records=40_000,
         laps=20,
-        goals={("poller", "bare"): 0.35, ("poller", "sqs-consumer"): 0.5, ("poller-process", "bare"): 0.45},
+        goals={("poller", "bare"): 0.37, ("poller", "sqs-consumer"): 0.55, ("poller-process", "bare"): 0.4},
     ),
 )
 

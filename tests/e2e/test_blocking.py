@@ -20,6 +20,7 @@ SLACK = 1.0
 """Seconds that a busy machine may add to a wait."""
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.delivery.failure-blocks-no-other-shard")
 @pytest.mark.rule("stream.delivery.failure-blocks-its-shard")
 @pytest.mark.rule("stream.retry.spacing")

@@ -132,6 +132,7 @@ def figures(said: str) -> dict[str, list[int]]:
     return {name: [int(each.replace(",", "")) for each in numbers] for name, *numbers in SUMMARY.findall(said)}
 
 
+@pytest.mark.slow
 async def test_it_shows_both_mappings_at_work_sums_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "12") as it:
         await it.says("^starting ministack", FIRST_OUTPUT)

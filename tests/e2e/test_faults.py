@@ -30,6 +30,7 @@ KINDS: dict[Trouble, str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.poll.read-errors-spend-nothing")
 async def test_reads_that_fail_in_every_way_lose_nothing_and_repeat_nothing(troubled_scene: Scene, between: Proxy) -> None:
     scene, troubles = troubled_scene, cycle(BAD_WIRE)

@@ -37,6 +37,7 @@ LINES = 60
 """Seconds for a run's records to be delivered, at the most."""
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.delivery.at-least-once")
 @pytest.mark.rule("stream.delivery.in-order")
 @pytest.mark.rule("stream.checkpoint.after-the-function")

@@ -34,6 +34,7 @@ Message = tuple[str, int, int]
 """Its group, its place in the group, and how many of its first deliveries fail."""
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.fifo.order")
 @pytest.mark.rule("queue.fifo.group-not-twice")
 @pytest.mark.rule("queue.fifo.guard")

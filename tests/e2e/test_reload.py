@@ -156,6 +156,7 @@ async def test_what_counts_at_the_start_only_needs_a_restart_and_says_so(scene: 
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 async def test_a_file_that_changes_is_read_without_being_asked_also_behind_a_link(scene: Scene) -> None:
     """As Kubernetes mounts a ConfigMap: a folder whose files are links into a folder that is swapped."""
     stream, second = await scene.stream(), await scene.stream(suffix="-second")

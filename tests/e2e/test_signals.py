@@ -37,6 +37,7 @@ async def _ends(daemon: Daemon) -> int:
     return await daemon.ended(LATEST_END)
 
 
+@pytest.mark.slow
 async def test_an_idle_daemon_drains_at_once_and_gives_its_leases_back(scene: Scene) -> None:
     stream = await scene.stream(shards=2)
     store = {"url": "sqlite:///poller.db", "lease_duration": 300}

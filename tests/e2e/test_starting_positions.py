@@ -46,6 +46,7 @@ async def test_each_mapping_begins_at_its_own_starting_position(either_scene: Sc
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 @both_servers
 @pytest.mark.rule("stream.start.latest-boundary-is-stored")
 async def test_what_comes_after_latest_reports_enabled_is_delivered_also_after_a_crash_before_the_first_record(

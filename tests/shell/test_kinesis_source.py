@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.core.envelope import envelope
-from poller.core.model import ShardId, position
+from poller.core.model import Record, ShardId, position
 from poller.sources.kinesis import KinesisFormat, KinesisShape
 
 if TYPE_CHECKING:
-    from poller.core.model import Record
     from poller.services import KinesisRecord
 
 rule = pytest.mark.rule
@@ -67,6 +66,8 @@ def test_a_record_knows_what_the_poller_needs_of_it() -> None:
     assert (record.id, record.position, record.group) == (SEQUENCE, position(SEQUENCE), "customer 7")
     assert (record.arrived_at, record.received_at) == (1545084650.987, 1545084651.5)
     assert (record.receives, record.receipt) == (1, "")
+    assert record == Record(*record)  # made without its constructor, it lacks no member
+    assert len(record) == len(Record._fields)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 from support.doubles import Trouble
-from support.queueing import messages
+from support.queueing import message, messages
 from support.stage import MAPPING, SHARD, virtually
 from support.virtual import VirtualClock
 
@@ -13,6 +13,7 @@ from poller.apis.memory_sqs import MemorySqs
 from poller.core.report import FailureReport, MessageReport
 from poller.destinations.sqs import SqsDestination
 from poller.errors import SourceGone, Unavailable
+from poller.services import Receive
 
 rule = pytest.mark.rule
 
@@ -70,3 +71,17 @@ async def test_a_queue_that_does_not_exist_is_said_to_be_gone() -> None:
     destination = SqsDestination(api=MemorySqs(VirtualClock()), queue_arn="arn:aws:sqs:us-east-1:000000000000:nowhere")
     with pytest.raises(SourceGone, match="nowhere"):
         await destination.send(REPORT)
+
+
+@rule("queue.redrive.unchanged")
+@virtually
+async def test_a_message_of_a_fifo_queue_keeps_its_group_and_its_deduplication_id_in_another() -> None:
+    api = MemorySqs(VirtualClock())
+    queue = api.queues.create_queue("dead-letters.fifo")
+    one = message(1, "a")
+    report = MessageReport(mapping=MAPPING, at=0.0, body="x", attributes={}, records=(one,), deduplication="d1")
+    for _ in range(2):  # its answer was lost
+        await SqsDestination(api=api, queue_arn=queue).send(report)
+    (found,) = await api.receive_messages(queue, Receive(limit=10, wait=0, visibility=30))
+    assert found["Attributes"]["MessageGroupId"] == "a"
+    assert found["Attributes"]["MessageDeduplicationId"] == "d1"

@@ -66,7 +66,8 @@ PATTERNS = {
     fields._uuid: "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
     arn.stream_arn: rf"arn:aws[a-z0-9-]*:kinesis:[a-z0-9-]+:[0-9]{{12}}:{arn._STREAM.pattern}",
     arn.queue_arn: rf"arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{{12}}:(?:{arn._FIFO_QUEUE.pattern}|{arn._QUEUE.pattern})",
-    arn.failure_destination: rf"(?:arn:aws[a-z0-9-]*:(?:sqs:[a-z0-9-]+:[0-9]{{12}}:{arn._QUEUE.pattern}"
+    arn.failure_destination: r"(?:arn:aws[a-z0-9-]*:"
+    rf"(?:sqs:[a-z0-9-]+:[0-9]{{12}}:(?:{arn._QUEUE.pattern}|{arn._FIFO_QUEUE.pattern})"
     rf"|sns:[a-z0-9-]+:[0-9]{{12}}:{arn._TOPIC.pattern}|s3:::{arn._BUCKET.pattern}))?",
 }
 AS_WRITTEN: Schema = {"type": ["string", "number", "boolean", "null"]}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from poller.apis.memory_sqs import MemoryQueues
     from poller.core.model import ShardId
-    from poller.services import SqsAttribute
+    from poller.services import InGroup, SqsAttribute
     from support.sim.documents import Document
     from support.sim.hold import Hold
     from support.sim.process import Process
@@ -33,7 +33,9 @@ class SimSqs(MemorySqs):
         self._plan = plan
         self._told: set[Document] = set()
 
-    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
+    async def send_message(
+        self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None, place: InGroup | None = None
+    ) -> None:
         """See `SqsApi.send_message`. A message that was sent may arrive although its sender was cancelled."""
         if not self._process.alive:
             raise Unavailable("SendMessage", "connection", "the process is dead")

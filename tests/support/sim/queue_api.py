@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from poller.apis.memory_sqs import MemoryQueues
     from poller.ports import QueueDescription
-    from poller.services import Receive, SqsAttribute, SqsMessage
+    from poller.services import InGroup, Receive, SqsAttribute, SqsMessage
     from support.sim.process import Process
     from support.sim.queue_scenario import QueueMappingPlan
     from support.sim.weather import Trouble
@@ -132,7 +132,9 @@ class SimQueue(MemorySqs):
         message.prolonged += 1
         return message.prolonged > storm.luck
 
-    async def send_message(self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None) -> None:
+    async def send_message(
+        self, queue_arn: str, body: str, attributes: Mapping[str, SqsAttribute] | None = None, place: InGroup | None = None
+    ) -> None:
         """See `SqsApi.send_message`."""
         self._must_live("SendMessage")
         with self._checking():
