@@ -102,7 +102,7 @@ def message_report(mapping: MappingId, discard: Discard, at: float) -> MessageRe
         attributes=attributes,
         records=discard.records,
         source=arn.rpartition(":")[2],
-        deduplication=event["attributes"].get("MessageDeduplicationId", ""),
+        deduplication=event.get("attributes", {}).get("MessageDeduplicationId", ""),
         document=_of_message(discard, at, arn),
     )
 
