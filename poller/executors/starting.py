@@ -68,8 +68,10 @@ class Start:
                 self.events.initialised(self.clock.monotonic() - post.started_at)
                 return None
             post.why = error_text(reply.payload)
-            post.worker.stop("itself")  # which it is about to do
-        elif reply.cause == "stopped":
+            post.worker.stop("itself")  # which it is about to do, or has done
+            self.events.not_initialised("failed")
+            return reply
+        if reply.cause == "stopped":
             return reply
         self.events.not_initialised("failed")
         return post.ended or reply
