@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from poller.apis.errors import CALL_TIMEOUT, Call, perform
+from poller.apis.sqs import to_send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,6 @@ class BotoSnsApi:
         """See `SnsApi.publish`."""
         request: Json = {"TopicArn": topic_arn, "Message": message}
         if attributes:
-            request["MessageAttributes"] = {name: _to_send(given) for name, given in attributes.items()}
+            request["MessageAttributes"] = {name: to_send(given) for name, given in attributes.items()}
         call = Call("Publish", topic_arn)
         await perform(call, self._client.publish(**request), lambda answer: answer["MessageId"], self._timeout)
-
-
-def _to_send(attribute: SqsAttribute) -> Json:
-    """SNS spells attributes as SQS does. botocore encodes binary values itself."""
-    given: Json = dict(attribute)
-    if "BinaryValue" in given:
-        given["BinaryValue"] = b64decode(given["BinaryValue"])
-    return given

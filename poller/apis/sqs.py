@@ -125,7 +125,7 @@ def _account_and_name(queue_arn: str) -> tuple[str, str]:
 
 
 def to_send(attribute: SqsAttribute) -> dict[str, str | bytes]:
-    """As the SDK takes it: it encodes binary values itself."""
+    """As the SDK takes it, for SQS and for SNS: it encodes binary values itself."""
     sent: dict[str, str | bytes] = {"DataType": attribute["DataType"]}
     if "StringValue" in attribute:
         sent["StringValue"] = attribute["StringValue"]

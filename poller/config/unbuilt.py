@@ -73,12 +73,6 @@ def table(**fields: Check) -> Check:
     return check
 
 
-def belongs_to_kafka(key: str, value: object, path: Path) -> Faults:
-    """No value is right."""
-    del value
-    yield fault(path, f'"{key}" belongs to Kafka', at="key")
-
-
 def _kms_key(key: str, value: object, path: Path) -> Faults:
     if not isinstance(value, str) or (value and not _KMS_KEY.fullmatch(value)):
         yield fault(path, f'"{key}" must be the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID')
