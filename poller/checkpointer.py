@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from poller.core.model import BEGINNING, Checkpoint
+from poller.core.model import Checkpoint
+from poller.core.remembered import Remembered
 from poller.errors import LeaseLost, Unavailable
 from poller.retry import transport_wait
 
@@ -25,27 +26,38 @@ MAX_PENDING = 10_000
 
 
 class Checkpointer:
-    """Writes the newest position of one shard, for as long as `run` runs.
+    """Writes the newest position of one shard, and what it remembers beside it, for as long as `run` runs.
 
     Attributes:
+        remembered: what is written with the position, as of the moment in which the write begins.
         durable: the last position that the store has confirmed.
     """
 
-    def __init__(self, store: Store, lease: Lease, observe: MappingObserver, rng: Rng) -> None:
+    def __init__(
+        self, store: Store, lease: Lease, observe: MappingObserver, rng: Rng, remembered: Remembered | None = None
+    ) -> None:
         self._store = store
         self._lease = lease
         self._observe = observe
         self._rng = rng
-        self._wanted = BEGINNING
+        self.remembered = remembered or Remembered()
+        self._wanted = self.remembered.position
+        self._changes = 0
+        self._durable_changes = 0
         self._pending = 0
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
-        self.durable = BEGINNING
+        self.durable = self.remembered.position
 
     def advance(self, to: Position, records: int) -> None:
         """Everything up to `to` is settled, `records` more than before."""
         self._wanted = to
         self._pending += records
+        self.touch()
+
+    def touch(self) -> None:
+        """What is remembered has changed: it is written though the position may be where it was."""
+        self._changes += 1
         self._changed.set()
 
     async def room(self) -> None:
@@ -54,9 +66,9 @@ class Checkpointer:
             await self._next_write()
 
     async def flush(self) -> None:
-        """Until everything settled so far is durable."""
-        goal = self._wanted
-        while self.durable < goal:
+        """Until everything settled and remembered so far is durable."""
+        goal = self._changes
+        while self._durable_changes < goal:
             await self._next_write()
 
     async def run(self) -> None:
@@ -75,9 +87,9 @@ class Checkpointer:
 
     async def _write(self) -> None:
         self._changed.clear()
-        position, records = self._wanted, self._pending
+        position, records, changes = self._wanted, self._pending, self._changes
         try:
-            await self._store.advance(self._lease, Checkpoint(position=position))
+            await self._store.advance(self._lease, Checkpoint(position=position, extra=self.remembered.pack(position)))
         except LeaseLost:
             self._observe.checkpoint("fenced")
             raise
@@ -85,7 +97,7 @@ class Checkpointer:
             self._changed.set()
             raise
         self._observe.checkpoint("ok")
-        self.durable = position
+        self.durable, self._durable_changes = position, changes
         self._pending -= records
         self._written.set()
 

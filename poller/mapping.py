@@ -196,16 +196,17 @@ class Run:
 
     async def _held(self, lease: Lease, asked_at: float) -> HeldShard:
         mapping = self._mapping
-        start = self._from(await mapping.store.load(lease))
+        left = await mapping.store.load(lease)
         return HeldShard(
             lease=lease,
             ttl=mapping.lease_ttl,
             asked_at=asked_at,
             store=mapping.store,
-            reader=mapping.source.reader(lease.shard, start),
+            reader=mapping.source.reader(lease.shard, self._from(left)),
             limits=mapping.limits,
             budget=mapping.budget,
             work=mapping.work_for(lease.shard),
+            left=left,
         )
 
     def _from(self, checkpoint: Checkpoint | None) -> Start:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Mapping, Sequence
 
+    from poller.core.memo import Memo
     from poller.core.report import Report
 
 
@@ -85,6 +86,16 @@ class Lane(Protocol):
         """Those of its records that may be somebody else's by now, and must not be invoked; asked right before each invocation.
 
         Usually none. A shard's lanes never answer any: there the lease as a whole is lost (`LeaseLost`).
+        """
+
+    @property
+    def memo(self) -> Memo:
+        """What the shard's last holder left for this lane, then what was remembered last. A queue's slot has none."""
+
+    def remember(self, memo: Memo) -> None:
+        """To be found by the next holder. Durable with the next checkpoint, in one write with what is settled by then.
+
+        Followed by `settle` without an await in between, both become durable together. A queue's slot forgets it.
         """
 
     def waiting(self, attempt: Attempt | None) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poller.checkpointer import Checkpointer
+    from poller.core.memo import Memo
     from poller.core.model import Attempt, Position, Record, Release
     from poller.drain import Drain
 
@@ -81,7 +82,7 @@ class ReadAhead:
         self._wakeup: Future[None] | None = None
         self.progress = Progress()
         self.stopped = False
-        self.lanes = tuple(ShardLane(self, drain) for _ in range(limits.lanes))
+        self.lanes = tuple(ShardLane(self, index, drain) for index in range(limits.lanes))
 
     @property
     def oldest(self) -> float | None:
@@ -139,6 +140,16 @@ class ReadAhead:
             self.look_again()
         await self._checkpointer.room()
 
+    def memo(self, lane: int) -> Memo:
+        """What a lane remembers."""
+        return self._checkpointer.remembered.memos[lane]
+
+    def remember(self, lane: int, memo: Memo) -> None:
+        """See `Lane.remember`."""
+        if memo != self.memo(lane):
+            self._checkpointer.remembered.memos[lane] = memo
+            self._checkpointer.touch()
+
     def close(self) -> None:
         """The shard is given up or done: its memory is free."""
         self._budget.give_back(self._bytes)
@@ -173,8 +184,9 @@ class ShardLane:
         attempt: the attempt that its worker waits to try again, or None.
     """
 
-    def __init__(self, ahead: ReadAhead, drain: Drain) -> None:
+    def __init__(self, ahead: ReadAhead, index: int, drain: Drain) -> None:
         self._ahead = ahead
+        self._index = index
         self._drain = drain
         self._inbox: deque[Record] = deque()
         self._ended = False
@@ -207,6 +219,15 @@ class ShardLane:
         """None: the lease of the shard is lost as a whole."""
         del attempt
         return ()
+
+    @property
+    def memo(self) -> Memo:
+        """See `Lane.memo`."""
+        return self._ahead.memo(self._index)
+
+    def remember(self, memo: Memo) -> None:
+        """See `Lane.remember`."""
+        self._ahead.remember(self._index, memo)
 
     def waiting(self, attempt: Attempt | None) -> None:
         """See `Lane.waiting`."""

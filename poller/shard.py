@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from poller.checkpointer import Checkpointer
 from poller.core.age import ReadMark, iterator_age
+from poller.core.remembered import Remembered
 from poller.errors import LeaseLost, Unavailable
 from poller.lane import run_lane
 from poller.readahead import ReadAhead
@@ -17,7 +18,7 @@ from poller.retry import transport_wait
 if TYPE_CHECKING:
     from typing import Literal
 
-    from poller.core.model import Lease
+    from poller.core.model import Checkpoint, Lease
     from poller.drain import Drain
     from poller.lane import Work
     from poller.ports import ShardReader, Store
@@ -45,6 +46,7 @@ class HeldShard:
     Attributes:
         lease: ours, for `ttl` seconds counted from `asked_at` (steady clock).
         work: what to do with its records.
+        left: the checkpoint that its last holder left; None: there is none.
     """
 
     lease: Lease
@@ -55,6 +57,7 @@ class HeldShard:
     limits: ReadAheadLimits
     budget: MemoryBudget
     work: Work
+    left: Checkpoint | None = None
 
 
 async def run_shard(held: HeldShard, drain: Drain) -> bool:
@@ -65,7 +68,7 @@ async def run_shard(held: HeldShard, drain: Drain) -> bool:
     """
     trust = Trust(held)
     work, store, lease = replace(held.work, still_ours=trust.check), held.store, held.lease
-    checkpointer = Checkpointer(store, lease, work.observe, work.rng)
+    checkpointer = Checkpointer(store, lease, work.observe, work.rng, Remembered(held.left, held.limits.lanes))
     ahead = ReadAhead(held.limits, held.budget, checkpointer, drain)
     reading = Reading(held, ahead)
     work.observe.shard_opened(lease.shard, reading)

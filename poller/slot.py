@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING
 
+from poller.core.memo import NO_MEMO
 from poller.core.model import Slice
 from poller.errors import MappingError, Unavailable
 from poller.lane import run_lane
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from poller.breaking import CircuitBreaker
+    from poller.core.memo import Memo
     from poller.core.model import Attempt, Record, Release
     from poller.core.scaling import PollerScale
     from poller.deleter import Deleter
@@ -147,6 +149,14 @@ class QueueLane:
                 if self._queue.fifo:
                     broken.add(record.group)
         return tuple(gone)
+
+    @property
+    def memo(self) -> Memo:
+        """Nothing: a queue remembers its messages itself."""
+        return NO_MEMO
+
+    def remember(self, memo: Memo) -> None:
+        """See `memo`."""
 
     def waiting(self, attempt: Attempt | None) -> None:
         """See `Lane.waiting`. That may take long, so others are to poll."""

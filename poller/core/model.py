@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NewType
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from poller.core.memo import Window
+
 MappingId = NewType("MappingId", str)
 """The UUID of an event source mapping: the name space of its leases and checkpoints."""
 
@@ -93,16 +95,18 @@ class Attempt:
     """Records about to be invoked together.
 
     Attributes:
-        records: in the order of the source; never empty.
+        records: in the order of the source; empty only in the invocation that closes a tumbling window.
         retries: how often the function has failed on exactly this attempt.
         refusals: how often in a row nobody would run it (throttled, unreachable); spends no retry.
         request_id: set by the shell at the first invocation; an unchanged retry keeps it.
+        window: the tumbling window that it belongs to, with the state as of now; None where there are none.
     """
 
     records: tuple[Record, ...]
     retries: int = 0
     refusals: int = 0
     request_id: str | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,14 +191,17 @@ Answer = Returned | Errored | TooLarge | Refused
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Everything is done."""
+    """Everything is done; `state` is what a function with tumbling windows returned, as JSON, else None."""
+
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Some records failed: `failed` holds their ids, all of them in the attempt, at least one."""
+    """Some records failed: `failed` holds their ids, all of them in the attempt, at least one; `state` as in `Accepted`."""
 
     failed: frozenset[str]
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +260,7 @@ class Decision:
         again: to be invoked again, in this order, after `wait`.
         release: not now, and not by us.
         wait: seconds before the first of `again`, without jitter.
+        state: of the tumbling window from now on, durable together with what is settled; None: as it was.
     """
 
     settle: tuple[Record, ...] = ()
@@ -260,6 +268,7 @@ class Decision:
     again: tuple[Attempt, ...] = ()
     release: tuple[Release, ...] = ()
     wait: float = 0.0
+    state: bytes | None = None
 
 
 NOTHING = Decision()

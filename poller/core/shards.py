@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
+from poller.core.extra import Extra, pack, unpack
 from poller.core.model import BEGINNING, Checkpoint, Start
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def readable(shards: Sequence[Shard], states: Mapping[ShardId, ShardState]) -> t
 
 def first_checkpoint(start: Start) -> Checkpoint:
     """What the store keeps of a shard before anything of it is settled: where to begin."""
-    return Checkpoint(extra=orjson.dumps({"start": {"type": start.type, "timestamp": start.timestamp}}))
+    return Checkpoint(extra=pack(Extra(start=start)))
 
 
 def start_from(checkpoint: Checkpoint | None) -> Start:
@@ -38,7 +37,4 @@ def start_from(checkpoint: Checkpoint | None) -> Start:
         return TRIM_HORIZON
     if checkpoint.position != BEGINNING:
         return Start(type="AFTER_SEQUENCE_NUMBER", position=checkpoint.position)
-    if not checkpoint.extra:
-        return TRIM_HORIZON
-    start = orjson.loads(checkpoint.extra)["start"]
-    return Start(type=start["type"], timestamp=start["timestamp"])
+    return unpack(checkpoint.extra).start or TRIM_HORIZON

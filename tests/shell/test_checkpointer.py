@@ -12,7 +12,10 @@ from support.stage import MAPPING, SHARD, Stage, later, now, virtually
 from support.virtual import EPOCH
 
 from poller.checkpointer import MAX_PENDING, Checkpointer
+from poller.core.extra import unpack
+from poller.core.memo import Cut, Memo
 from poller.core.model import BEGINNING, Position, StreamId, position
+from poller.core.remembered import Remembered
 from poller.errors import LeaseLost, Unavailable
 from poller.stores.memory import MemoryContents, MemoryStore
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from poller.core.model import Checkpoint
 
+SPLIT = Memo(cuts=(Cut(last=Position("7")),))
 SILENT = Unavailable("advance", "connection")
 
 
@@ -39,11 +43,12 @@ class Desk:
 
     @asynccontextmanager
     async def open(self, *, run: bool = True) -> AsyncIterator[Checkpointer]:
-        """A checkpointer, at work for as long as the context lasts."""
+        """A checkpointer, at work for as long as the context lasts; it goes on with what the store has."""
         await self.store.enroll(MAPPING, StreamId(arn="stream", created_at=EPOCH), {})
         lease = await self.store.acquire(MAPPING, SHARD, "me", 1000)
         assert lease is not None
-        checkpointer = Checkpointer(self.store, lease, self.stage.observe, self.stage.rng)
+        left = Remembered(await self.store.load(lease))
+        checkpointer = Checkpointer(self.store, lease, self.stage.observe, self.stage.rng, left)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(checkpointer.run()) if run else None
             yield checkpointer
@@ -72,6 +77,50 @@ async def test_a_settlement_is_written_at_once_when_nothing_else_is() -> None:
         assert desk.stored is not None
         assert desk.stored.position == checkpointer.durable == at(5)
     assert desk.stage.count("checkpoints_total", outcome="ok") == 1
+
+
+@virtually
+async def test_what_is_remembered_is_written_at_once_though_nothing_more_is_settled() -> None:
+    desk = Desk()
+    async with desk.open() as checkpointer:
+        checkpointer.advance(at(5), 1)
+        await checkpointer.flush()
+    async with desk.open() as checkpointer:
+        assert checkpointer.durable == at(5)
+        checkpointer.remembered.memos[0] = SPLIT
+        checkpointer.touch()
+        await checkpointer.flush()
+        assert desk.stored is not None
+        assert desk.stored.position == at(5)
+        assert unpack(desk.stored.extra).memos == (SPLIT,)
+
+
+@virtually
+async def test_what_is_remembered_and_settled_at_one_moment_becomes_durable_in_one_write() -> None:
+    desk = Desk()
+    async with desk.open() as checkpointer:
+        for number in range(1, 6):
+            checkpointer.remembered.memos[0] = Memo(cuts=(Cut(last=at(number)),))
+            checkpointer.touch()
+            checkpointer.advance(at(number), 1)
+            desk.trouble.slow(0.5, "advance")
+            await asyncio.sleep(0.1)
+            if desk.stored is not None and desk.stored.extra:
+                assert unpack(desk.stored.extra).memos[0].cuts[0].last == desk.stored.position
+        await checkpointer.flush()
+        assert desk.stored is not None
+        assert (unpack(desk.stored.extra).memos[0].cuts[0].last, desk.stored.position) == (at(5), at(5))
+        assert len(desk.writes) < 5
+
+
+@virtually
+async def test_a_flush_waits_for_what_is_remembered() -> None:
+    desk = Desk()
+    async with desk.open() as checkpointer:
+        desk.trouble.slow(3, "advance")
+        checkpointer.touch()
+        await checkpointer.flush()
+        assert now() == 3
 
 
 @virtually

@@ -8,8 +8,10 @@ from zlib import crc32
 from support.build import attempt, ids, record, records
 from support.stage import Buffer, later, now, virtually
 
-from poller.core.model import BEGINNING, Release
+from poller.core.memo import NO_MEMO, Cut, Memo
+from poller.core.model import BEGINNING, Release, position
 
+SPLIT = Memo(cuts=(Cut(last=position("7")),))
 KEYS = [f"key {number}" for number in range(100)]
 
 
@@ -22,6 +24,16 @@ async def test_a_lane_hands_out_as_many_as_are_wanted_and_says_whether_there_are
     assert (ids(first.records), first.more, first.ended) == (["1", "2"], True, False)
     rest = await lane.read(2, None)
     assert (ids(rest.records), rest.more, rest.ended) == (["3"], False, False)
+
+
+@virtually
+async def test_each_lane_remembers_what_it_is_told_and_has_it_written() -> None:
+    buffer = Buffer(lanes=2)
+    one, other = buffer.ahead.lanes
+    assert (one.memo, other.memo) == (NO_MEMO, NO_MEMO)
+    other.remember(SPLIT)
+    assert (one.memo, other.memo) == (NO_MEMO, SPLIT)
+    assert buffer.checkpointer.remembered.memos == [NO_MEMO, SPLIT]
 
 
 @virtually

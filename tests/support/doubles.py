@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from poller.core.memo import NO_MEMO
 from poller.core.model import Errored, Returned, Slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from poller.core.memo import Memo
     from poller.core.model import Answer, Attempt, Invocation, Record, Release
     from poller.drain import Drain
 
@@ -122,6 +124,7 @@ class ListLane:
     def __init__(self, drain: Drain, journal: list[tuple[str, tuple[str, ...]]] | None = None) -> None:
         self.journal = [] if journal is None else journal
         self.waits: list[Attempt] = []
+        self.memos: list[Memo] = [NO_MEMO]
         self.not_ours: set[str] = set()
         self._drain = drain
         self._inbox: list[Record] = []
@@ -154,6 +157,16 @@ class ListLane:
 
     def lost(self, attempt: Attempt) -> tuple[Record, ...]:
         return tuple(record for record in attempt.records if record.id in self.not_ours)
+
+    @property
+    def memo(self) -> Memo:
+        """See `Lane.memo`."""
+        return self.memos[-1]
+
+    def remember(self, memo: Memo) -> None:
+        """See `Lane.remember`."""
+        if memo != self.memo:
+            self.memos.append(memo)
 
     def waiting(self, attempt: Attempt | None) -> None:
         """See `Lane.waiting`."""

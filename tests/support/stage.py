@@ -15,6 +15,7 @@ from poller.checkpointer import Checkpointer
 from poller.core.batching import BatchLimits
 from poller.core.model import Lease, MappingId, ShardId
 from poller.core.policy import StreamPolicy
+from poller.core.remembered import Remembered
 from poller.core.report import StreamFacts, stream_report
 from poller.destinations.sqs import SqsDestination
 from poller.drain import Drain
@@ -208,7 +209,8 @@ class Buffer:
         lease = Lease(mapping=MAPPING, shard=SHARD, owner="me", epoch=1)
         store = MemoryStore(MemoryContents(), self.stage.clock)
         self.drain: Drain = self.stage.drain
-        self.checkpointer = Checkpointer(store, lease, self.stage.observe, self.stage.rng)
+        left = Remembered(lanes=limits.get("lanes", 1))
+        self.checkpointer = Checkpointer(store, lease, self.stage.observe, self.stage.rng, left)
         self.budget = budget or MemoryBudget(10**9)
         self.ahead = ReadAhead(ReadAheadLimits(**limits), self.budget, self.checkpointer, self.drain)
 
