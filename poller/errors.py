@@ -45,7 +45,11 @@ class Unavailable(PollerError):
 
 
 class IteratorExpired(PollerError):
-    """A shard iterator outlived its five minutes: ask for one after the last record that was read."""
+    """A shard iterator outlived its time: ask for one after the last record that was read."""
+
+
+class DataTrimmed(PollerError):
+    """What was to be read next is older than the stream keeps records: go on at the oldest that it has."""
 
 
 class MappingError(PollerError):
@@ -54,6 +58,14 @@ class MappingError(PollerError):
 
 class SourceGone(MappingError):
     """The stream or queue does not exist."""
+
+
+class TrimmedUnread(MappingError):
+    """Retention has taken records of a shard that nobody had read, and the mapping is to stop there (`on_trimmed: fail`)."""
+
+
+class CheckpointUnreadable(MappingError):
+    """What the store holds beside a shard's checkpoint is not what this poller writes: that shard stops, the others go on."""
 
 
 class CheckpointMismatch(MappingError):

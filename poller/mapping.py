@@ -6,17 +6,29 @@ The unit that crashes and restarts is the leased shard as a whole, from its chec
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from poller.checkpointer import check_readable
 from poller.core.model import Start
-from poller.core.shards import first_checkpoint, readable, start_from
-from poller.errors import CheckpointMismatch, LeaseLost, MappingError
+from poller.core.shards import TRIM_HORIZON, Family, first_checkpoint, readable, start_from
+from poller.errors import (
+    CheckpointMismatch,
+    CheckpointUnreadable,
+    LeaseLost,
+    MappingError,
+    SourceGone,
+    TrimmedUnread,
+    Unavailable,
+)
+from poller.retry import transport_wait
 from poller.shard import HeldShard, run_shard
-from poller.supervise import leaf, raise_if_cancelled, supervise, tell
+from poller.supervise import STEADY, leaf, raise_if_cancelled, supervise, tell
+from poller.trimming import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import Literal
 
     from poller.core.model import Checkpoint, Lease, MappingId, Shard, ShardId, ShardState, StreamId
@@ -31,6 +43,9 @@ RESCAN = 60.0
 CONTENDED_RESCAN = 2.0
 """The same while somebody else holds a shard that could be read: how soon after its lease ends it is taken over."""
 
+APART = 1.0
+"""Seconds between two looks at the least: when a stream is resharded its shards end by the hundred."""
+
 SAME_INCARNATION = 1.0
 """Seconds by which two readings of one stream's creation time may differ."""
 
@@ -43,6 +58,7 @@ class StreamMapping:
         id: its UUID, under which the store keeps its checkpoints.
         start: where it begins, the first time.
         resume: what to do when a store that this process has written to comes back without this mapping.
+        on_trimmed: what to do where retention has taken records that nobody had read.
         owner: this process, for leases.
         lease_ttl: seconds that a lease lasts.
         work: what is to be done with the records; its `place` and `report` are made for each shard.
@@ -52,6 +68,7 @@ class StreamMapping:
     id: MappingId
     start: Start
     resume: Literal["fail", "latest", "trim_horizon"]
+    on_trimmed: Literal["trim_horizon", "fail"] = "trim_horizon"
     owner: str
     lease_ttl: float
     source: StreamSource
@@ -81,6 +98,11 @@ class Run:
         self._drain = drain
         self._shards = shards
         self._running: dict[ShardId, asyncio.Task[None]] = {}
+        self._doubts: dict[ShardId, int] = {}
+        self._ends = self._followed = 0
+        self._following = asyncio.Lock()
+        self._family = Family()
+        self._retention = Retention(on_trimmed=mapping.on_trimmed)
         self._enrolled = False
         self._boundaries_are_ours = False
         self._news: asyncio.Future[None] | None = None
@@ -95,16 +117,20 @@ class Run:
                 self._stop()
                 raise
             self._observe.state("Enabled")
-            await self._keep_running(await self._mapping.source.shards(), self._news)
+            self._family.list(await self._mapping.source.shards())
+            await self._keep_running(self._news)
         return True
 
-    async def _keep_running(self, listed: tuple[Shard, ...], news: asyncio.Future[None]) -> None:
+    async def _keep_running(self, news: asyncio.Future[None]) -> None:
         """Until it is time to look at the stream again. While others hold shards the store is asked, not the service."""
         clock = self._mapping.work.clock
-        until = clock.monotonic() + RESCAN
+        began = clock.monotonic()
+        until = began + RESCAN
         while (left := until - clock.monotonic()) > 0:
-            contended = await self._spawn(listed)
+            contended = await self._spawn()
             heard = await self._drain.wait(news, min(left, CONTENDED_RESCAN) if contended else left)
+            if heard:
+                await self._drain.sleep(began + APART - clock.monotonic())
             if heard or self._drain.started:
                 return
 
@@ -117,6 +143,7 @@ class Run:
         """Sees to it that the store knows the mapping with the stream as it is now. Raises `CheckpointMismatch`."""
         description = await self._mapping.source.describe()
         self._observe.retention(description.retention)
+        self._retention.seconds = description.retention
         known = await self._mapping.store.stream(self._mapping.id)
         if known is None:
             starts = {shard.id: first_checkpoint(await self._begin(shard)) for shard in await self._mapping.source.shards()}
@@ -145,31 +172,92 @@ class Run:
             case "trim_horizon":
                 return Start(type="TRIM_HORIZON")
 
-    async def _spawn(self, listed: tuple[Shard, ...]) -> bool:
+    async def _spawn(self) -> bool:
         """Starts what may be read and is not running here. True where somebody else holds a shard that we would read."""
         states = await self._mapping.store.shards(self._mapping.id)
-        candidates = readable(listed, states)
-        self._count(listed, states, candidates)
-        wanted = [shard for shard in candidates if shard not in self._running]
+        missing = self._family.missing(states)
+        candidates = readable(self._family.known, states, missing)
+        self._count(states, candidates)
+        wanted = [shard for shard in (*candidates, *missing) if shard not in self._running]
         free = [shard for shard in wanted if not held_by_other(states.get(shard), self._mapping.owner)]
         for shard in free:
-            self._running[shard] = self._shards.create_task(self._run(shard), name=f"{self._mapping.work.mapping} {shard}")
+            job = self._run(shard, self._bury if shard in missing else self._hold)
+            self._running[shard] = self._shards.create_task(job, name=f"{self._mapping.work.mapping} {shard}")
         return len(free) < len(wanted)
 
-    def _count(self, listed: tuple[Shard, ...], states: dict[ShardId, ShardState], candidates: tuple[ShardId, ...]) -> None:
-        finished = sum(1 for shard in listed if (state := states.get(shard.id)) is not None and state.finished)
-        waiting = len(listed) - finished - len(candidates)
+    def _count(self, states: dict[ShardId, ShardState], candidates: tuple[ShardId, ...]) -> None:
+        known = self._family.known
+        finished = sum(1 for shard in known if (state := states.get(shard.id)) is not None and state.finished)
+        waiting = len(known) - finished - len(candidates)
         self._observe.shards_waiting(waiting_for_parent=waiting, finished=finished)
 
-    async def _run(self, shard: ShardId) -> None:
+    async def _run(self, shard: ShardId, hold: Callable[[ShardId], Awaitable[bool]]) -> None:
         """One shard, until it is finished or the drain is done; without its lease it is looked at again a little later."""
         try:
-            finished = await supervise(shard, lambda: self._hold(shard), self._mapping.work, self._drain)
+            finished = await supervise(shard, lambda: self._whole(shard, hold), self._mapping.work, self._drain)
             if not finished:
-                await self._drain.sleep(CONTENDED_RESCAN)
+                await self._drain.sleep(self._pause(shard))
         finally:
             del self._running[shard]
             self._look_again()
+
+    def _pause(self, shard: ShardId) -> float:
+        """Longer, time after time, for one that the stream now has and now has not: each try costs the service and the store."""
+        doubts = self._doubts.get(shard, 0)
+        return max(CONTENDED_RESCAN, transport_wait(doubts, self._mapping.work.rng) if doubts else 0.0)
+
+    async def _whole(self, shard: ShardId, hold: Callable[[ShardId], Awaitable[bool]]) -> bool:
+        """The same, less what fails. The children of a finished shard start at once, whether or not the stream can be listed."""
+        finished = await hold(shard)
+        if finished and not self._drain.started:
+            self._ends += 1
+            with suppress(Unavailable):  # of the store: the look-out meets it as well
+                await self._follow(self._ends)
+        return finished
+
+    async def _follow(self, end: int) -> None:
+        """Starts the children of this end, and of all that came while others were followed: the store is asked once for them."""
+        async with self._following:
+            if end > self._followed and not self._drain.started:
+                ends = self._ends
+                await self._spawn()
+                self._followed = ends
+
+    async def _bury(self, shard: ShardId) -> bool:
+        """Declares a shard finished that the stream has no more: retention has taken what was left of it. True where it is so.
+
+        A shard that is only missing from a list is left alone. Every doubt is for the look-out to clear up.
+        """
+        mapping = self._mapping
+        lease = await mapping.store.acquire(mapping.id, shard, mapping.owner, mapping.lease_ttl)
+        if lease is None:
+            return False
+        if not await self._is_gone(shard):
+            self._doubt(shard)
+            await mapping.store.release(lease)
+            return False
+        try:
+            self._retention.overran(shard, self._observe)
+        except TrimmedUnread:
+            await mapping.store.release(lease)
+            raise
+        await mapping.store.finish(lease)
+        return True
+
+    async def _is_gone(self, shard: ShardId) -> bool:
+        """Whether the stream, which is still the one that the store knows, has no such shard."""
+        source = self._mapping.source
+        self._family.list(await source.shards())
+        if any(shard == known.id for known in self._family.known):
+            return False
+        try:
+            await source.reader(shard, TRIM_HORIZON).read()
+        except SourceGone:
+            stream = await self._mapping.store.stream(self._mapping.id)
+            if stream is not None:
+                check_same_stream(stream, (await source.describe()).id)
+            return stream is not None
+        return False
 
     async def _hold(self, shard: ShardId) -> bool:
         """Takes the lease and runs the shard. True where it is finished; False where the lease is not ours, or no longer."""
@@ -186,8 +274,14 @@ class Run:
         except* LeaseLost:
             self._observe.lease("lost", shard)
             held = False
+        except* (TrimmedUnread, CheckpointUnreadable):  # of this shard alone, for long: the supervisor tries ever more slowly
+            await mapping.store.release(lease)
+            self._observe.lease("released", shard)
+            held = False
+            raise
         except* MappingError as doubt:  # the stream may be another one by now: nobody reads on before the look-out has looked
             tell(shard, leaf(doubt), mapping.work)
+            self._doubt(shard, began=asked_at)
         finally:
             if held:  # something else went wrong, and nobody renews it any more
                 self._observe.lease("expired", shard)
@@ -197,6 +291,7 @@ class Run:
     async def _held(self, lease: Lease, asked_at: float) -> HeldShard:
         mapping = self._mapping
         left = await mapping.store.load(lease)
+        check_readable(left, lease.shard, mapping.work.mapping)
         return HeldShard(
             lease=lease,
             ttl=mapping.lease_ttl,
@@ -207,6 +302,8 @@ class Run:
             budget=mapping.budget,
             work=mapping.work_for(lease.shard),
             left=left,
+            retention=self._retention,
+            born=self._family.name,
         )
 
     def _from(self, checkpoint: Checkpoint | None) -> Start:
@@ -214,6 +311,11 @@ class Run:
         start = start_from(checkpoint)
         exact = start.type != "LATEST" or self._boundaries_are_ours
         return start if exact else replace(start, type="AT_TIMESTAMP")
+
+    def _doubt(self, shard: ShardId, began: float | None = None) -> None:
+        """The stream, and what it lists, disagree about a shard; `began`: when it was held, by the steady clock."""
+        steady = began is not None and self._mapping.work.clock.monotonic() - began > STEADY
+        self._doubts[shard] = 1 if steady else self._doubts.get(shard, 0) + 1
 
     def _look_again(self) -> None:
         if self._news is not None and not self._news.done():

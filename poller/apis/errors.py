@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from poller.apis.connection import WireError
-from poller.errors import ApiErrorKind, IteratorExpired, PollerError, SourceGone, Unavailable
+from poller.errors import ApiErrorKind, DataTrimmed, IteratorExpired, PollerError, SourceGone, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,6 +92,9 @@ KINDS: Final[dict[ApiErrorKind, frozenset[str]]] = {
 }  # fmt: skip
 """Error codes without their prefix (`AWS.SimpleQueueService.NonExistentQueue` is `NonExistentQueue`)."""
 
+TRIMMED: Final = "TrimmedDataAccessException"
+"""Of DynamoDB Streams. Kinesis never says it: there an iterator goes on at the oldest record."""
+
 PREFIXES: Final[tuple[tuple[str, ApiErrorKind], ...]] = (
     ("Throttl", "throttled"),
     ("ExpiredToken", "auth"),
@@ -131,6 +134,8 @@ def _answered(error: ClientError, call: Call) -> PollerError:
         return SourceGone(f"{call.operation}: {message}; check that it exists in this account and region")
     if kind == "expired_iterator":
         return IteratorExpired(f"{call.operation}: {message}")
+    if code.rsplit(".", 1)[-1] == TRIMMED:
+        return DataTrimmed(f"{call.operation}: {message}")
     return Unavailable(call.operation, kind, message, retry_after=_retry_after(metadata.get("HTTPHeaders", {})))
 
 

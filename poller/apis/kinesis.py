@@ -68,6 +68,11 @@ class BotoKinesisApi:
         request = self._client.get_records(StreamARN=stream_arn, ShardIterator=iterator, Limit=limit)
         return await perform(Call("GetRecords", stream_arn), request, _page, self._timeout)
 
+    async def put_record(self, stream_arn: str, partition_key: str, data: bytes) -> None:
+        """See `KinesisApi.put_record`."""
+        request = self._client.put_record(StreamARN=stream_arn, PartitionKey=partition_key, Data=data)
+        await perform(Call("PutRecord", stream_arn), request, lambda answer: answer["SequenceNumber"], self._timeout)
+
     def _iterator(self, answer: Json) -> KinesisIterator:
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(date).timestamp() if date else self._clock.time()
@@ -97,7 +102,13 @@ def _page(answer: Json) -> KinesisPage:
     if not isinstance(records, list):
         raise TypeError("Records is not a list")
     behind = answer["MillisBehindLatest"] / 1000.0
-    return KinesisPage(records=records, next_iterator=answer.get("NextShardIterator") or None, behind=behind)
+    following = answer.get("NextShardIterator") or None
+    children = () if following else tuple([_child(entry) for entry in answer.get("ChildShards") or ()])
+    return KinesisPage(records=records, next_iterator=following, behind=behind, children=children)
+
+
+def _child(entry: Json) -> KinesisShard:
+    return KinesisShard(id=ShardId(entry["ShardId"]), parents=tuple(ShardId(parent) for parent in entry["ParentShards"]))
 
 
 def _milliseconds(timestamp: float) -> datetime:

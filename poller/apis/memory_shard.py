@@ -56,6 +56,10 @@ class MemoryShard:
         """Whether it takes records of this hash key now."""
         return self.closed_at is None and self.hash_from <= hash_key <= self.hash_to
 
+    def at_sequence(self, sequence: int) -> int:
+        """The offset of the record with this sequence number; where it is gone, of the oldest one behind it."""
+        return self.trimmed + bisect_left(self.stored, sequence, key=lambda one: one.sequence)
+
     def after_sequence(self, sequence: int) -> int:
         """The offset of the first record behind this sequence number."""
         return self.trimmed + bisect_right(self.stored, sequence, key=lambda one: one.sequence)

@@ -133,8 +133,7 @@ class MemoryStreams:
 
     def list_shards(self, arn: str) -> tuple[KinesisShard, ...]:
         """ListShards: also the closed ones, until retention has taken their records."""
-        stream = self._stream("ListShards", arn)
-        return tuple(KinesisShard(id=shard.id, parents=shard.parents) for shard in stream.shards.values())
+        return tuple(_listed(shard) for shard in self._stream("ListShards", arn).shards.values())
 
     def iterator(self, arn: str, shard_id: ShardId, kind: KinesisIteratorType, at: str | float | None) -> KinesisIterator:
         """GetShardIterator; `at` is a sequence number or a time in Unix seconds, as the kind wants."""
@@ -149,6 +148,8 @@ class MemoryStreams:
             if at is None or float(at) > now:
                 raise Unavailable("GetShardIterator", "other", f"{arn} {shard_id}: InvalidArgumentException: timestamp {at}")
             offset = shard.at_time(float(at))
+        elif kind == "AT_SEQUENCE_NUMBER":
+            offset = shard.at_sequence(int(at or 0))
         else:
             offset = shard.after_sequence(int(at or 0))
         return KinesisIterator(iterator=_token(stream, shard, offset, now), server_time=float(int(now)))  # as HTTP tells it
@@ -168,6 +169,7 @@ class MemoryStreams:
             records=[one.record.copy() for one in taken],
             next_iterator=None if ended else _token(stream, shard, behind_them, now),
             behind=shard.behind(behind_them, now),
+            children=_children(stream, shard) if ended else (),
         )
 
     def _throttle(self, arn: str, shard: MemoryShard, now: float) -> None:
@@ -206,6 +208,14 @@ def _shard(operation: str, stream: _Stream, shard: ShardId) -> MemoryShard:
     if shard not in stream.shards:
         raise SourceGone(f"{operation}: there is no shard {shard} in {stream.arn}")
     return stream.shards[shard]
+
+
+def _listed(shard: MemoryShard) -> KinesisShard:
+    return KinesisShard(id=shard.id, parents=shard.parents)
+
+
+def _children(stream: _Stream, shard: MemoryShard) -> tuple[KinesisShard, ...]:
+    return tuple(_listed(child) for child in stream.shards.values() if shard.id in child.parents)
 
 
 def _open_shard(stream: _Stream, hash_from: int, hash_to: int, *parents: ShardId) -> ShardId:

@@ -1,7 +1,8 @@
 """What a checkpoint holds beside its position, as bytes: JSON, empty where there is nothing to say.
 
     {"start": {"type": "LATEST", "timestamp": 1764020000.0},
-     "lanes": 2, "memos": {"1": {"cuts": [["4959...", 1]], "window": {"start": 1764020040.0, ...}}}}
+     "lanes": 2, "memos": {"1": {"cuts": [["4959...", 1]], "window": {"start": 1764020040.0, ...}}},
+     "tip": 1764020000.0}
 
 Keys that are not known are ignored: an older process may read what a newer one wrote.
 """
@@ -28,18 +29,36 @@ class Extra:
         start: where the shard begins, while nothing of it is settled; None: not said, at its first record.
         lanes: how many lanes the shard had.
         memos: what each of them remembers; empty where none remembers anything.
+        tip: when the shard was last known to hold nothing behind the position, in Unix seconds; None: not known.
     """
 
     start: Start | None = None
     lanes: int = 1
     memos: tuple[Memo, ...] = ()
+    tip: float | None = None
 
     def memos_of(self, lanes: int) -> tuple[Memo, ...]:
-        """For so many lanes. Where there were more or fewer, keys have moved, and nothing is remembered."""
-        return self.memos if self.memos and self.lanes == lanes else (NO_MEMO,) * lanes
+        """For so many lanes. Where there were more or fewer, keys have moved, and cuts are forgotten.
+
+        A window is kept: it is of the whole shard, as windows are for one lane only. Who has no use for it has to say so.
+        """
+        if self.memos and self.lanes == lanes:
+            return self.memos
+        window = next((memo.window for memo in self.memos if memo.window is not None), None)
+        return (Memo(window=window), *(NO_MEMO,) * (lanes - 1))
 
 
 NO_EXTRA = Extra()
+
+MOST_LANES = 1000
+"""More than any shard has."""
+
+STARTS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
+"""Where a shard may begin of which nothing is settled."""
+
+
+class Unreadable(ValueError):
+    """No poller has written this, or one that is too new: nothing is guessed, as a state or the beginning could be lost."""
 
 
 def pack(extra: Extra) -> bytes:
@@ -49,24 +68,41 @@ def pack(extra: Extra) -> bytes:
         said["start"] = {"type": extra.start.type, "timestamp": extra.start.timestamp}
     if memos := {str(lane): _told(memo) for lane, memo in enumerate(extra.memos) if memo != NO_MEMO}:
         said |= {"lanes": extra.lanes, "memos": memos}
-    return orjson.dumps(said) if said else b""
+    if extra.tip is not None:
+        said["tip"] = extra.tip
+    return bytes(memoryview(orjson.dumps(said))) if said else b""  # a copy: what orjson returns takes 4 kB however short it is
 
 
 def unpack(stored: bytes) -> Extra:
-    """The inverse of `pack`."""
+    """The inverse of `pack`. Raises `Unreadable`."""
     if not stored:
         return NO_EXTRA
-    said = orjson.loads(stored)
-    lanes, memos = said.get("lanes", 1), said.get("memos", {})
+    try:
+        return _extra(orjson.loads(stored))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _extra(said: dict[str, Any]) -> Extra:
+    lanes, memos, tip = _whole(said.get("lanes", 1)), said.get("memos", {}), said.get("tip")
+    if not 0 < lanes <= MOST_LANES:
+        raise ValueError(f"{lanes} lanes")
     return Extra(
         start=_start(said.get("start")),
         lanes=lanes,
         memos=tuple(_memo(memos.get(str(lane), {})) for lane in range(lanes)) if memos else (),
+        tip=None if tip is None else _number(tip),
     )
 
 
 def _start(said: dict[str, Any] | None) -> Start | None:
-    return None if said is None else Start(type=said["type"], timestamp=said["timestamp"])
+    if said is None:
+        return None
+    if (kind := said["type"]) not in STARTS:
+        raise ValueError(f"start {kind!r}")
+    if (at := said.get("timestamp")) is None and kind == "AT_TIMESTAMP":
+        raise ValueError(f"start {kind!r} without a time")
+    return Start(type=kind, timestamp=None if at is None else _number(at))
 
 
 def _told(memo: Memo) -> dict[str, object]:
@@ -83,10 +119,29 @@ def _memo(told: dict[str, Any]) -> Memo:
 
 
 def _cuts(told: Sequence[tuple[str, int]]) -> tuple[Cut, ...]:
-    return tuple(Cut(last=Position(last), retries=retries) for last, retries in told)
+    return tuple(Cut(last=Position(_text(last)), retries=_whole(retries)) for last, retries, *_ in told)
 
 
 def _window(told: dict[str, Any] | None) -> Window | None:
     if told is None:
         return None
-    return Window(start=told["start"], end=told["end"], state=told["state"].encode(), early=told["early"])
+    start, end, state = _number(told["start"]), _number(told["end"]), _text(told["state"])
+    return Window(start=start, end=end, state=state.encode(), early=bool(told.get("early")))
+
+
+def _whole(told: object) -> int:
+    if type(told) is not int:
+        raise TypeError(f"{told!r} is no number")
+    return told
+
+
+def _number(told: object) -> float:
+    if type(told) not in {int, float}:
+        raise TypeError(f"{told!r} is no number")
+    return told  # type: ignore[return-value]  # just looked at
+
+
+def _text(told: object) -> str:
+    if not isinstance(told, str):
+        raise TypeError(f"{told!r} is no text")
+    return told

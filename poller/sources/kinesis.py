@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from poller.core.model import BEGINNING, Record, Shard, Start, position, sequence_number
-from poller.errors import IteratorExpired, Unavailable
+from poller.core.model import BEGINNING, SEQUENCE_DIGITS, Record, Shard, Start, position, sequence_number
+from poller.errors import IteratorExpired, SourceGone, Unavailable
 from poller.ports import Page
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from poller.core.model import Position, ShardId
     from poller.ports import Clock, StreamDescription
-    from poller.services import KinesisApi, KinesisIterator, KinesisPage, KinesisRecord
+    from poller.services import KinesisApi, KinesisIterator, KinesisPage, KinesisRecord, KinesisShard
     from poller.sources.pace import ReadPace
 
 READ_LIMIT: Final = 1_000
@@ -107,6 +107,16 @@ def _text(value: str | float) -> str:
     return orjson.dumps(value).decode()
 
 
+def later(one: Position, other: Position) -> bool:
+    """Whether it is another record than the other's, and behind it: what shares its sequence number is the same record."""
+    return one[:SEQUENCE_DIGITS] > other[:SEQUENCE_DIGITS]
+
+
+def shards_of(shards: Sequence[KinesisShard]) -> tuple[Shard, ...]:
+    """As everybody else knows them."""
+    return tuple([Shard(id=shard.id, parents=shard.parents) for shard in shards])
+
+
 def pause_after(count: int, behind: float) -> float:
     """Seconds to leave a shard alone after a read of so many records that ended so many seconds behind the tip."""
     if behind > 0:
@@ -138,8 +148,7 @@ class KinesisSource:
 
     async def shards(self) -> tuple[Shard, ...]:
         """See `StreamSource.shards`."""
-        listed = await self.api.list_shards(self.shape.stream_arn)
-        return tuple(Shard(id=shard.id, parents=shard.parents) for shard in listed)
+        return shards_of(await self.api.list_shards(self.shape.stream_arn))
 
     async def boundary(self, shard: ShardId) -> Start:
         """See `StreamSource.boundary`: the iterator is kept for this process, its time for a later one.
@@ -155,7 +164,10 @@ class KinesisSource:
 
 
 class KinesisReader:
-    """A `ShardReader`. An expired iterator is replaced by one after the last record that this reader *read*."""
+    """A `ShardReader`. An expired iterator is replaced by one at the last record that this reader *read*.
+
+    At that record and not after it, because Kinesis does not say when retention has taken it: then another one comes first.
+    """
 
     def __init__(self, source: KinesisSource, shard: ShardId, start: Start) -> None:
         self._source = source
@@ -163,6 +175,7 @@ class KinesisReader:
         self._start = start
         self._format = KinesisFormat(source.shape, shard)
         self._last: Position = start.position
+        self._anchored = False
         first = source.latest.pop(shard, None) if start.type == "LATEST" else None
         self._iterator: str | None = first.iterator if first is not None else None
         self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
@@ -171,7 +184,7 @@ class KinesisReader:
         """See `ShardReader.read`."""
         arn, source = self._source.shape.stream_arn, self._source
         if self._iterator is None or source.clock.monotonic() >= self._expires_at:
-            self._iterator = await self._new_iterator()
+            self._iterator, self._anchored = await self._new_iterator(), self._last != BEGINNING
             self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
         await source.pace.turn(arn, self._shard)
         try:
@@ -187,22 +200,40 @@ class KinesisReader:
         now = self._source.clock.time()
         read = self._format.records(answer.records, now)
         records = tuple(read if not read or read[0].position > self._last else [r for r in read if r.position > self._last])
+        asked_for, trimmed = self._anchor(read, answer)
         if records:
             self._last = records[-1].position
         return Page(
             records=records,
-            repeated=len(read) - len(records),
+            repeated=len(read) - len(records) - asked_for,
             ended=answer.next_iterator is None,
             behind=answer.behind,
             size=sum([len(raw["Data"]) for raw in answer.records]) * 3 // 4,
-            pause=pause_after(len(read), answer.behind),
+            pause=pause_after(len(read) - asked_for, answer.behind),
+            children=shards_of(answer.children),
+            trimmed=trimmed,
         )
+
+    def _anchor(self, read: Sequence[Record], answer: KinesisPage) -> tuple[int, bool]:
+        """How many records come again because a new iterator begins at the last one read; and whether that one is gone.
+
+        Not before a page holds records, or there are none: an empty page far from the tip tells nothing.
+        """
+        if not self._anchored or not (read or answer.behind <= 0 or answer.next_iterator is None):
+            return 0, False
+        self._anchored = False
+        number, last = sequence_number(self._last), self._last
+        asked_for = sum(1 for record in read if record.id == number and record.position <= last)
+        return asked_for, not read or later(read[0].position, last)
 
     async def _new_iterator(self) -> str:
         arn, api = self._source.shape.stream_arn, self._source.api
         if self._last != BEGINNING:
             sequence = sequence_number(self._last)
-            grant = await api.get_shard_iterator(arn, self._shard, "AFTER_SEQUENCE_NUMBER", sequence_number=sequence)
+            try:
+                grant = await api.get_shard_iterator(arn, self._shard, "AT_SEQUENCE_NUMBER", sequence_number=sequence)
+            except SourceGone:  # the shard, or with some servers the record alone
+                grant = await api.get_shard_iterator(arn, self._shard, "TRIM_HORIZON")
         elif self._start.timestamp is not None:
             grant = await api.get_shard_iterator(arn, self._shard, "AT_TIMESTAMP", timestamp=self._start.timestamp)
         else:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from contract.kinesis_service import data_of, names, numbers
+from contract.kinesis_writes import KinesisWrites
 from support.aws import encoded, until
 
-from poller.core.model import ShardId
+from poller.core.model import ShardId, Start, position
 from poller.errors import IteratorExpired, SourceGone, Unavailable
+from poller.sources.kinesis import KinesisShape, KinesisSource
+from poller.sources.pace import ReadPace
 
 if TYPE_CHECKING:
     from contract.kinesis_service import Kinesis
@@ -32,7 +35,7 @@ class Misled:
     raises: type[Exception]
 
 
-class KinesisContract:
+class KinesisContract(KinesisWrites):
     """The suite. See the module's docstring."""
 
     misleads: ClassVar[dict[str, Misled]] = {}
@@ -148,6 +151,25 @@ class KinesisContract:
             number = record["SequenceNumber"]
             grant = await kinesis.api.get_shard_iterator(arn, shard, "AFTER_SEQUENCE_NUMBER", sequence_number=number)
             assert data_of(await kinesis.read(arn, grant.iterator)) == numbers(4 - index, start=index + 1)
+
+    async def test_at_a_sequence_number_begins_with_its_record(self, kinesis: Kinesis) -> None:
+        arn = await kinesis.stream(records=5)
+        read = await kinesis.read(arn, await kinesis.horizon(arn))
+        shard = ShardId("shardId-000000000000")
+        for index, record in enumerate(read):
+            number = record["SequenceNumber"]
+            grant = await kinesis.api.get_shard_iterator(arn, shard, "AT_SEQUENCE_NUMBER", sequence_number=number)
+            assert data_of(await kinesis.read(arn, grant.iterator)) == numbers(5 - index, start=index)
+
+    async def test_a_reader_goes_on_where_no_record_has_the_sequence_number_that_it_knows(self, kinesis: Kinesis) -> None:
+        arn = await kinesis.stream(records=3)
+        first = (await kinesis.read(arn, await kinesis.horizon(arn)))[0]["SequenceNumber"]
+        gone = Start(type="AFTER_SEQUENCE_NUMBER", position=position(str(int(first) - 1).zfill(len(first))))
+        shape = KinesisShape(stream_arn=arn, region="us-east-1", role_arn="")
+        source = KinesisSource(api=kinesis.api, shape=shape, pace=ReadPace(kinesis.clock), clock=kinesis.clock)
+        page = await source.reader(ShardId("shardId-000000000000"), gone).read()
+        assert len(page.records) == 3
+        assert page.trimmed
 
     async def test_after_the_last_sequence_number_come_the_records_put_later(self, kinesis: Kinesis) -> None:
         arn = await kinesis.stream()
@@ -280,6 +302,34 @@ class KinesisContract:
         assert page.next_iterator is not None
         pages = await kinesis.pages_to_the_end(arn, page.next_iterator)
         assert [record for page in pages for record in page.records] == []
+
+    async def test_at_the_last_sequence_number_of_a_closed_shard_that_record_comes_and_the_end(self, kinesis: Kinesis) -> None:
+        arn = await kinesis.stream(records=3)
+        last = (await kinesis.read(arn, await kinesis.horizon(arn)))[-1]["SequenceNumber"]
+        await kinesis.producer.split(arn, "shardId-000000000000")
+        shard = ShardId("shardId-000000000000")
+        grant = await kinesis.api.get_shard_iterator(arn, shard, "AT_SEQUENCE_NUMBER", sequence_number=last)
+        pages = await kinesis.pages_to_the_end(arn, grant.iterator)
+        assert data_of([record for page in pages for record in page.records]) == numbers(1, start=2)
+
+    async def test_the_end_of_a_split_shard_names_its_children(self, kinesis: Kinesis) -> None:
+        arn = await kinesis.stream(records=3)
+        await kinesis.producer.split(arn, "shardId-000000000000")
+        *before, last = await kinesis.pages_to_the_end(arn, await kinesis.horizon(arn, "shardId-000000000000"))
+        assert all(page.children == () for page in before)
+        assert {child.id: child.parents for child in last.children} == {
+            "shardId-000000000001": ("shardId-000000000000",),
+            "shardId-000000000002": ("shardId-000000000000",),
+        }
+
+    async def test_the_child_of_a_merge_is_named_by_both_parents_with_both(self, kinesis: Kinesis) -> None:
+        arn = await kinesis.stream(shards=2)
+        parents = ("shardId-000000000000", "shardId-000000000001")
+        await kinesis.producer.merge(arn, *parents)
+        for parent in parents:
+            *_, last = await kinesis.pages_to_the_end(arn, await kinesis.horizon(arn, parent))
+            assert [child.id for child in last.children] == ["shardId-000000000002"]
+            assert set(last.children[0].parents) == set(parents)
 
     async def test_latest_of_a_closed_shard_is_its_end(self, kinesis: Kinesis) -> None:
         arn = await kinesis.stream(records=3)

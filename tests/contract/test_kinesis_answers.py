@@ -69,7 +69,28 @@ async def test_an_answer_is_taken_as_it_is(server: Hostile, api: BotoKinesisApi)
 @pytest.mark.parametrize("end", [{"NextShardIterator": None}, {}])
 async def test_a_shard_ends_where_no_iterator_follows(server: Hostile, api: BotoKinesisApi, end: dict[str, None]) -> None:
     server.then(reply(200, {"Records": [], "MillisBehindLatest": 0, "ChildShards": [], **end}))
-    assert (await api.get_records(ARN, "iterator", 7)).next_iterator is None
+    page = await api.get_records(ARN, "iterator", 7)
+    assert (page.next_iterator, page.children) == (None, ())
+
+
+async def test_the_end_of_a_shard_names_its_children(server: Hostile, api: BotoKinesisApi) -> None:
+    keys = {"StartingHashKey": "0", "EndingHashKey": "7"}
+    children = [
+        {"ShardId": "b", "ParentShards": ["a"], "HashKeyRange": keys},
+        {"ShardId": "d", "ParentShards": ["a", "c"], "HashKeyRange": keys},
+    ]
+    server.then(reply(200, {"Records": [], "MillisBehindLatest": 0, "ChildShards": children}))
+    a, b, c, d = (ShardId(name) for name in "abcd")
+    named = (await api.get_records(ARN, "iterator", 7)).children
+    assert named == (KinesisShard(id=b, parents=(a,)), KinesisShard(id=d, parents=(a, c)))
+
+
+@pytest.mark.parametrize("nonsense", [[{}], [{"ShardId": "b"}], ["b"], 7, [{"ShardId": "b", "ParentShards": 7}]])
+async def test_an_end_with_nonsense_for_children_is_no_end(server: Hostile, api: BotoKinesisApi, nonsense: object) -> None:
+    server.then(reply(200, {"Records": [], "MillisBehindLatest": 0, "ChildShards": nonsense}))
+    with pytest.raises(Unavailable) as caught:
+        await api.get_records(ARN, "iterator", 7)
+    assert caught.value.kind == "server"
 
 
 async def test_requests_name_the_poller_and_its_version(server: Hostile, api: BotoKinesisApi) -> None:

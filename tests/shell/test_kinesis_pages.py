@@ -50,6 +50,7 @@ async def test_a_record_that_a_producer_library_has_packed_stays_one_record() ->
     assert b64encode(packed) in record.payload
 
 
+@rule("stream.poll.thousand-records")
 @virtually
 async def test_a_backlog_is_read_a_thousand_records_at_a_time_without_a_pause() -> None:
     reading = Reading()

@@ -87,6 +87,7 @@ def test_no_partition_key_breaks_the_event(key: str) -> None:
     assert list(event["Records"][0]["kinesis"]) == list(json.loads(EVENT)["Records"][0]["kinesis"])
 
 
+@rule("kinesis.event.no-partition-key")
 def test_a_record_without_a_partition_key_has_an_empty_one() -> None:
     record = made(None)
     assert envelope([record]).decode() == EVENT.replace('"partitionKey":"1"', '"partitionKey":""')

@@ -233,12 +233,17 @@ async def test_a_lane_that_breaks_stops_its_siblings_and_the_reader_and_settles_
 
 
 @virtually
-async def test_a_stream_that_goes_ends_the_shard() -> None:
+async def test_a_stream_that_goes_ends_the_shard_once_what_was_read_of_it_is_done() -> None:
     world = World()
-    process = busy(world)
+    numbers = world.put("a", "b")
+    process = Process(world=world, executor=ScriptedExecutor(seconds=30), limits=BatchLimits(count=1), lease_ttl=TTL)
     later(5, lambda: world.streams.delete_stream(next(iter(world.streams._streams))))
     assert isinstance(await lose(process), SourceGone)
-    assert process.executor.calls[0].cancelled
+    assert 60 <= now() <= 62
+    assert process.all_seen == ["a", "b"]
+    checkpoint = world.shards[SHARD].checkpoint
+    assert checkpoint is not None
+    assert checkpoint.position == position(numbers[1])
 
 
 @virtually

@@ -5,7 +5,8 @@ and after the work that each record takes: a record whose work was cut off has n
 empty: the record succeeds.
 
 `LEDGER` names the file, `GATE` the file that records with `"do": "hold"` wait for (`"gate"`: another one beside it), `WORK` the
-seconds that a record takes. With `"times": n` a message does what it says in its first `n` deliveries only.
+seconds that a record takes, `FAIL` the part of all invocations that raise when all is done (`fails` in their lines). With
+`"times": n` a message does what it says in its first `n` deliveries only.
 
 As AWS asks of handlers for FIFO queues, a group stops at its first failure; the later messages of the group are not named.
 """
@@ -16,6 +17,7 @@ import base64
 import itertools
 import json
 import os
+import random
 import threading
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 GATE = Path(os.environ["GATE"])
 WORK = float(os.environ.get("WORK", "0"))
+FAIL = float(os.environ.get("FAIL", "0"))
 
 calls = itertools.count(1)
 
@@ -31,6 +34,8 @@ calls = itertools.count(1)
 def handler(event: dict[str, Any], context: Any) -> Any:
     """The answer reports the records whose data says so, or is what the data of one says."""
     call = {"call": f"{os.getpid()}.{next(calls)}", "request_id": context.aws_request_id, "began": time.time()}
+    if fails := random.random() < FAIL:
+        call["fails"] = True
     orders, stopped = [], set()
     for record in event["Records"]:
         group = record.get("attributes", {}).get("MessageGroupId")
@@ -42,6 +47,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         orders.append((record, order))
         if group is not None and order["told"] == "report":
             stopped.add(group)
+    if fails:
+        raise RuntimeError("one of many")
     reported = [{"itemIdentifier": name(record)} for record, order in orders if done(order) == "report"]
     return next((order["answer"] for _, order in orders if "answer" in order), {"batchItemFailures": reported})
 
