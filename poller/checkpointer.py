@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from poller.core.model import Checkpoint
+from poller.core.extra import Unreadable, unpack
+from poller.core.model import BEGINNING, Checkpoint
+from poller.core.numbers import numbered
 from poller.core.remembered import Remembered
-from poller.errors import LeaseLost, Unavailable
+from poller.errors import CheckpointUnreadable, LeaseLost, Unavailable
 from poller.retry import transport_wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from poller.core.model import Lease, Position
+    from poller.core.model import Lease, Position, ShardId
     from poller.observe.mapping import MappingObserver
     from poller.ports import Rng, Store
 
@@ -48,6 +50,11 @@ class Checkpointer:
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
         self.durable = self.remembered.position
+
+    @property
+    def settled(self) -> Position:
+        """How far the shard is done, durably or not."""
+        return self._wanted
 
     def advance(self, to: Position, records: int) -> None:
         """Everything up to `to` is settled, `records` more than before."""
@@ -104,3 +111,18 @@ class Checkpointer:
     def _next_write(self) -> Awaitable[bool]:
         self._written.clear()
         return self._written.wait()
+
+
+def check_readable(left: Checkpoint | None, shard: ShardId, mapping: str) -> None:
+    """Raises `CheckpointUnreadable` where what the last holder left beside the position says nothing to us."""
+    if left is None:
+        return
+    try:
+        unpack(left.extra)
+    except Unreadable as error:
+        at = "TRIM_HORIZON" if left.position == BEGINNING else numbered(left.position)
+        raise CheckpointUnreadable(
+            f"the store holds something beside the checkpoint of {shard} that this poller cannot read ({error}). Where a newer "
+            f"poller has written it, run that one. Else `poller checkpoint set {mapping} {shard} {at}` writes the checkpoint "
+            "anew, at this place or another; what lanes remember is lost: splits, the state of a tumbling window"
+        ) from None

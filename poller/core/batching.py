@@ -3,19 +3,22 @@
 Rules (AWS Lambda developer guide, "Batching behavior"): a batch is invoked as soon as it has `batch_size` records, or its
 window is over, or the next record would push the event over 6 MB. A stream's window opens when the previous invocation
 completes. Records that the filter dropped never come here, so they use up nothing.
+
+A batch that was split before a restart is found again by its cuts: a batch never goes beyond the next one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poller.core.envelope import FRAME_BYTES, MAX_EVENT_BYTES, SEPARATOR_BYTES
 from poller.core.model import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
+    from poller.core.memo import Cut
     from poller.core.model import Record, Trigger
 
 
@@ -37,13 +40,19 @@ class BatchLimits:
 
 
 class Batcher:
-    """Holds the open batch of one lane. `opened` starts its window."""
+    """Holds the open batch of one lane. `opened` starts its window. `cuts` are what the previous holder of the lane left.
 
-    def __init__(self, limits: BatchLimits) -> None:
+    Attributes:
+        overhead: bytes that the event of the next batch holds beside its records (the state of a tumbling window).
+    """
+
+    def __init__(self, limits: BatchLimits, cuts: tuple[Cut, ...] = ()) -> None:
         self._limits = limits
+        self._cuts = cuts
         self._held: list[Record] = []
         self._bytes = FRAME_BYTES
         self._opened_at = 0.0
+        self.overhead = 0
 
     @property
     def room(self) -> int:
@@ -54,27 +63,19 @@ class Batcher:
         """The window of the next batch starts now: the lane has begun, or its last batch is over. `now` never jumps."""
         self._opened_at = now
 
-    def add(self, records: Sequence[Record], now: float, *, more: bool = False, skew: float = 0.0) -> Iterator[Batch]:
+    def add(
+        self, records: Sequence[Record], now: float, *, more: bool = False, full: bool = False, skew: float = 0.0
+    ) -> Iterator[Batch]:
         """Takes records and yields each batch that they complete.
 
-        With `more`, further records can be had at once, so that an ended window waits for them. `skew` is what must be added to
-        `now`, a steady clock, to have the Unix time in which records arrive.
+        With `more`, further records can be had at once, so that an ended window waits for them; `full`: none before the open
+        batch is done, so that it need not wait. `skew` is what must be added to `now`, a steady clock, to have the Unix time in
+        which records arrive.
         """
-        size = sum([len(record.payload) for record in records]) + SEPARATOR_BYTES * len(records)
-        if len(records) <= self.room and self._bytes + size <= self._limits.event_bytes:  # as a rule: no need to look at each
-            self._held += records
-            self._bytes += size
-            records = ()
-            if not self.room:
-                yield self._close("count")
-        for record in records:
-            if self._held and self._bytes + len(record.payload) > self._limits.event_bytes:  # each held one has its comma
-                yield self._close("bytes")
-            self._held.append(record)
-            self._bytes += len(record.payload) + SEPARATOR_BYTES
-            if len(self._held) >= self._limits.count:
-                yield self._close("count")
-        if self._held and not more and (trigger := self._due(now, skew)):
+        if self._cuts:
+            records = yield from self._as_cut(records)
+        yield from self._gather(records)
+        if self._held and not more and (trigger := "full" if full else self._due(now, skew)):
             yield self._close(trigger)
 
     def patience(self, now: float, skew: float = 0.0) -> float | None:
@@ -88,6 +89,43 @@ class Batcher:
         if self._held:
             yield self._close("end")
 
+    @property
+    def _most(self) -> int:
+        """Bytes that the records of an event may have, with their frame."""
+        return self._limits.event_bytes - self.overhead
+
+    def _gather(self, records: Sequence[Record]) -> Iterator[Batch]:
+        """None of them is beyond the next cut."""
+        size = sum([len(record.payload) for record in records]) + SEPARATOR_BYTES * len(records)
+        if len(records) <= self.room and self._bytes + size <= self._most:  # as a rule: no need to look at each
+            self._held += records
+            self._bytes += size
+            records = ()
+            if not self.room:
+                yield self._close("count")
+        for record in records:
+            if self._held and self._bytes + len(record.payload) > self._most:  # each held one has its comma
+                yield self._close("bytes")
+            self._held.append(record)
+            self._bytes += len(record.payload) + SEPARATOR_BYTES
+            if len(self._held) >= self._limits.count:
+                yield self._close("count")
+
+    def _as_cut(self, records: Sequence[Record]) -> Generator[Batch, None, Sequence[Record]]:
+        """Closes a batch at each cut that these records reach, and returns what is behind the last of those.
+
+        A cut that has nothing before it is over: its records were settled, or are not there any more.
+        """
+        while records and self._cuts and (at := self._cuts[0].last) <= records[-1].position:
+            end = next((index for index, record in enumerate(records) if record.position > at), len(records))
+            yield from self._gather(records[:end])
+            if self._held:
+                yield self._close("cut")
+            if self._cuts and self._cuts[0].last == at:
+                self._cuts = self._cuts[1:]
+            records = records[end:]
+        return records
+
     def _due(self, now: float, skew: float) -> Trigger | None:
         if now >= self._opened_at + self._limits.window:
             return "window"
@@ -100,6 +138,16 @@ class Batcher:
         return self._held[0].arrived_at + self._limits.max_age - skew
 
     def _close(self, trigger: Trigger) -> Batch:
-        batch = Batch(records=tuple(self._held), trigger=trigger)
+        retries = self._reached(self._held[-1]) if self._cuts else 0
+        batch = Batch(records=tuple(self._held), trigger=trigger, retries=retries, later=self._cuts)
         self._held, self._bytes = [], FRAME_BYTES
         return batch
+
+    def _reached(self, last: Record) -> int:
+        """How often the batch that ends here has failed. A piece of one is another batch, and so is what is left of it."""
+        cut, *others = self._cuts
+        if cut.last == last.position:
+            self._cuts = tuple(others)
+            return cut.retries
+        self._cuts = (replace(cut, retries=0), *others)
+        return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NewType
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poller.core.memo import Window
+    from poller.core.memo import Cut, Window
 
 MappingId = NewType("MappingId", str)
 """The UUID of an event source mapping: the name space of its leases and checkpoints."""
@@ -26,8 +26,8 @@ SEQUENCE_DIGITS = 60
 SUB_SEQUENCE_DIGITS = 10
 WHOLE = "0" * SUB_SEQUENCE_DIGITS
 
-Trigger = Literal["count", "bytes", "window", "age", "end"]
-"""What closed a batch."""
+Trigger = Literal["count", "bytes", "window", "age", "full", "end", "cut"]
+"""What closed a batch. `full`: nothing more comes before it is done; `cut`: it is a part of one that was split before a restart."""
 
 DiscardReason = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "Filtered"]
 """Lambda's `requestContext.condition`, spelt as it spells it."""
@@ -84,10 +84,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Consecutive wanted records of one lane, and what closed it."""
+    """Consecutive wanted records of one lane, and what closed it.
+
+    Attributes:
+        retries: how often the function has failed on exactly these, under a previous holder of the shard.
+        later: cuts that this holder left, and that are still to come.
+    """
 
     records: tuple[Record, ...]
     trigger: Trigger
+    retries: int = 0
+    later: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +107,7 @@ class Attempt:
         refusals: how often in a row nobody would run it (throttled, unreachable); spends no retry.
         request_id: set by the shell at the first invocation; an unchanged retry keeps it.
         window: the tumbling window that it belongs to, with the state as of now; None where there are none.
+        blocked: it has no retries left, and is tried for ever, until the function is mended.
     """
 
     records: tuple[Record, ...]
@@ -107,6 +115,7 @@ class Attempt:
     refusals: int = 0
     request_id: str | None = None
     window: Window | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +215,11 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed as a whole; `error` is one line for the log."""
+    """The attempt failed as a whole; `error` is one line for the log, `error_type` the one in the function's error object."""
 
     kind: FailureKind
     error: str = ""
+    error_type: str = ""
 
 
 Outcome = Accepted | Partial | Failed | Refused
@@ -372,9 +382,14 @@ class Slice:
     Attributes:
         records: in order; empty when the wait ran out, or the lane ended, or was told to stop.
         more: further records can be had without waiting.
+        full: none can be had before some of those that were handed over are settled.
         ended: nothing will ever come again.
+        seen_until: everything that arrived at the source before this time (Unix seconds) has been handed over by now, as far as
+            is known; 0: nothing is.
     """
 
     records: tuple[Record, ...] = ()
     more: bool = False
+    full: bool = False
     ended: bool = False
+    seen_until: float = 0.0

@@ -6,8 +6,8 @@ A policy is a value. Its two methods are pure, and the decisions that they retur
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, assert_never
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol, assert_never
 
 from poller.core.model import (
     NOTHING,
@@ -26,6 +26,31 @@ if TYPE_CHECKING:
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
+
+ANY_ENDING = "*"
+"""At the end of an error type: whatever begins like this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How long a failed attempt waits before it is tried again. The default is undocumented by Lambda, and fits recordings.
+
+    Attributes:
+        initial: seconds before the first retry.
+        factor: by which each further wait is longer.
+        maximum: seconds, at the most.
+    """
+
+    initial: float = FIRST_WAIT
+    factor: float = 2.0
+    maximum: float = LONGEST_WAIT
+
+    def wait(self, failures: int) -> float:
+        """Seconds before the next try after this many earlier failures."""
+        return min(self.maximum, self.initial * self.factor ** min(failures, 30))
+
+
+BACKOFF = Backoff()
 
 
 class Policy(Protocol):
@@ -46,11 +71,17 @@ class StreamPolicy:
         max_retries: MaximumRetryAttempts: the attempt is given up after this many retries have failed too; None: never.
         max_age: MaximumRecordAgeInSeconds since the record's arrival at the source; None: never too old.
         bisect: BisectBatchOnFunctionError: a failed attempt of several records is split, which spends no retry.
+        backoff: between retries; refusals have a back-off of their own.
+        non_retryable: error types of the function after which there is no retry; `*` at the end stands for any ending.
+        on_exhausted: what becomes of an attempt without retries: it is given up, or it is tried for ever, at the longest wait.
     """
 
     max_retries: int | None = None
     max_age: float | None = None
     bisect: bool = False
+    backoff: Backoff = field(default=BACKOFF)
+    non_retryable: tuple[str, ...] = ()
+    on_exhausted: Literal["discard", "block"] = "discard"
 
     def expire(self, attempt: Attempt, now: float) -> tuple[Attempt | None, Decision]:
         """Gives up the expired prefix; the younger rest goes on under a request id of its own, its failures still counted."""
@@ -71,8 +102,8 @@ class StreamPolicy:
     def judge(self, attempt: Attempt, outcome: Outcome) -> Decision:
         """Settle, retry, split or give up, by the rules of Lambda's stream sources."""
         match outcome:
-            case Accepted():
-                return Decision(settle=attempt.records)
+            case Accepted(state):
+                return Decision(settle=attempt.records, state=state)
             case Refused():
                 return refused(attempt, outcome)
             case Partial(failed):
@@ -81,27 +112,42 @@ class StreamPolicy:
                 return self._failed(attempt, outcome)
         assert_never(outcome)
 
-    def _partial(self, attempt: Attempt, outcome: Outcome, failed: frozenset[str]) -> Decision:
+    def _partial(self, attempt: Attempt, outcome: Partial, failed: frozenset[str]) -> Decision:
         """Before the first failed record everything is done; from it on everything is a new batch with a fresh budget."""
         first = next(index for index, record in enumerate(attempt.records) if record.id in failed)
         if first == 0:
             return self._failed(attempt, outcome, split_at=1)
         rest = Attempt(records=attempt.records[first:])
-        return Decision(settle=attempt.records[:first], again=(rest,), wait=backoff(0))
+        return Decision(settle=attempt.records[:first], again=(rest,), wait=self.backoff.wait(0), state=outcome.state)
 
     def _failed(self, attempt: Attempt, outcome: Outcome, split_at: int | None = None) -> Decision:
+        """Splits first: what the error says of the batch may be true of one record only."""
         size = len(attempt.records)
         if self.bisect and size > 1:
             return Decision(again=_split(attempt, split_at or (size + 1) // 2))
+        again = replace(attempt, retries=attempt.retries + 1, refusals=0, blocked=False)
+        if not self._exhausted(attempt, outcome):
+            return Decision(again=(again,), wait=self.backoff.wait(attempt.retries))
+        if self.on_exhausted == "block":
+            return Decision(again=(replace(again, blocked=True),), wait=self.backoff.maximum)
+        return Decision(discard=(_given_up(attempt, outcome),))
+
+    def _exhausted(self, attempt: Attempt, outcome: Outcome) -> bool:
         if self.max_retries is not None and attempt.retries >= self.max_retries:
-            return Decision(discard=(_exhausted(attempt, outcome),))
-        again = replace(attempt, retries=attempt.retries + 1, refusals=0)
-        return Decision(again=(again,), wait=backoff(attempt.retries))
+            return True
+        return isinstance(outcome, Failed) and any(matches(outcome.error_type, pattern) for pattern in self.non_retryable)
+
+
+def matches(error_type: str, pattern: str) -> bool:
+    """Whether the type of a function's error is the one meant. What has no type (an event that was too large) never is."""
+    if pattern.endswith(ANY_ENDING):
+        return bool(error_type) and error_type.startswith(pattern.removesuffix(ANY_ENDING))
+    return error_type == pattern
 
 
 def backoff(failures: int) -> float:
-    """Seconds before the next try after this many earlier failures: 0.5, doubling, at most 60. Undocumented by Lambda."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures, 30))
+    """Seconds before the next try after this many earlier failures: 0.5, doubling, at most 60."""
+    return BACKOFF.wait(failures)
 
 
 def refused(attempt: Attempt, outcome: Refused) -> Decision:
@@ -110,7 +156,7 @@ def refused(attempt: Attempt, outcome: Refused) -> Decision:
     return Decision(again=(replace(attempt, refusals=attempt.refusals + 1),), wait=wait)
 
 
-def _exhausted(attempt: Attempt, outcome: Outcome) -> Discard:
+def _given_up(attempt: Attempt, outcome: Outcome) -> Discard:
     return Discard(
         records=attempt.records,
         reason="RetryAttemptsExhausted",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.build import attempts, failures, ids, judged, outcomes, parts, play, policies, refusals
+from support.build import RAISED, attempt, attempts, failures, ids, judged, outcomes, parts, play, policies, refusals
 
 from poller.core.model import Accepted, Attempt, Outcome, Partial, Refused
 from poller.core.policy import LONGEST_WAIT, StreamPolicy
 
 
 @given(judged, policies())
+@example((attempt(1, 2, 3, 4), RAISED), StreamPolicy(bisect=True))
 def test_a_decision_loses_and_repeats_nothing_and_keeps_the_order(of: tuple[Attempt, Outcome], policy: StreamPolicy) -> None:
     attempt, outcome = of
     assert parts(policy.judge(attempt, outcome)) == list(attempt.records)

@@ -140,6 +140,35 @@ def test_the_answer_does_not_count_unless_partial_answers_are_on(payload: bytes)
     assert read(Returned(payload), OF, report_batch_item_failures=False) == Accepted()
 
 
+@rule("stream.retry.non-retryable")
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b'{"errorType": "app.OrderError", "errorMessage": "no"}', "app.OrderError"),
+        (b'{"errorType": "Error"}', "Error"),
+        (b'{"errorType": 5, "errorMessage": "no"}', ""),
+        (b'{"errorMessage": "no"}', ""),
+        (b'["errorType"]', ""),
+        (b'"errorType"', ""),
+        (b"null", ""),
+        (b"", ""),
+        (b"Internal Server Error", ""),
+    ],
+)
+def test_the_type_of_an_error_is_the_one_that_the_error_object_names(payload: bytes, expected: str) -> None:
+    outcome = read(Errored("function_error", payload), OF, report_batch_item_failures=False)
+    assert isinstance(outcome, Failed)
+    assert outcome.error_type == expected
+
+
+@rule("stream.retry.non-retryable")
+def test_a_time_out_has_the_same_type_where_its_error_object_names_none() -> None:
+    payload = b'{"errorMessage": "2024-01-01T00:00:00.000Z 8a0d Task timed out after 3.00 seconds"}'
+    outcome = read(Errored("timeout", payload), OF, report_batch_item_failures=False)
+    assert isinstance(outcome, Failed)
+    assert outcome.error_type == "Sandbox.Timedout"
+
+
 @rule("stream.partial.exception")
 @rule("queue.partial.exception")
 @pytest.mark.parametrize("kind", ["function_error", "timeout", "crash", "oom"])
@@ -147,7 +176,7 @@ def test_the_answer_does_not_count_unless_partial_answers_are_on(payload: bytes)
 def test_a_function_that_did_not_return_has_failed_for_the_whole_batch(kind: str, *, on: bool) -> None:
     payload = b'{"errorType": "ValueError", "errorMessage": "no", "batchItemFailures": []}'
     answer = Errored(kind, payload)  # type: ignore[arg-type]  # the literals of the parameter list
-    assert read(answer, OF, report_batch_item_failures=on) == Failed(kind, "ValueError: no")  # type: ignore[arg-type]  # as above
+    assert read(answer, OF, report_batch_item_failures=on) == Failed(kind, "ValueError: no", "ValueError")  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -14,11 +14,13 @@ BATCHING = "tests/core/test_batching.py::"
 BATCHES = "tests/core/test_batching_properties.py::"
 AGE = "tests/core/test_record_age.py::"
 BISECT = "tests/core/test_bisect.py::"
+CUTS = "tests/core/test_cuts.py::"
 MODEL = "tests/core/test_policy_model.py::test_the_policy_does_what_the_rules_say"
 PROGRESS = "tests/core/test_progress.py::"
 PROPERTIES = "tests/core/test_policy_properties.py::"
 REPORT = "tests/core/test_report.py::"
 RESPONSE = "tests/core/test_response.py::"
+RESTARTS = "tests/shell/test_lane_restarts.py::"
 RETRIES = "tests/core/test_retries.py::"
 
 QUICK = [
@@ -115,15 +117,15 @@ MUTANTS = [
     Mutant(
         name="a reported first record is settled",
         file="poller/core/policy.py",
-        old="return Decision(settle=attempt.records[:first], again=(rest,), wait=backoff(0))",
+        old="return Decision(settle=attempt.records[:first], again=(rest,), wait=self.backoff.wait(0), state=outcome.state)",
         new="return Decision(settle=attempt.records[: first + 1], again=(Attempt(records=rest.records[1:] or rest.records),))",
         tests=(MODEL, PROPERTIES + "test_nothing_is_settled_that_the_function_did_not_accept"),
     ),
     Mutant(
         name="refusals are waited for as if they had been failures",
         file="poller/core/policy.py",
-        old="again = replace(attempt, retries=attempt.retries + 1, refusals=0)",
-        new="again = replace(attempt, retries=attempt.retries + 1)",
+        old="again = replace(attempt, retries=attempt.retries + 1, refusals=0, blocked=False)",
+        new="again = replace(attempt, retries=attempt.retries + 1, blocked=False)",
         tests=(MODEL, RETRIES + "test_refusals_wait_ever_longer_too_and_a_failure_between_starts_them_anew"),
     ),
     Mutant(
@@ -139,8 +141,8 @@ MUTANTS = [
     Mutant(
         name="the event may be a byte too large",
         file="poller/core/batching.py",
-        old="self._bytes + len(record.payload) > self._limits.event_bytes",
-        new="self._bytes + len(record.payload) - 1 > self._limits.event_bytes",
+        old="self._bytes + len(record.payload) > self._most",
+        new="self._bytes + len(record.payload) - 1 > self._most",
         tests=(
             BATCHING + "test_an_event_may_be_exactly_as_large_as_the_limit_and_no_byte_larger",
             BATCHES + "test_no_batch_is_empty_or_has_too_many_records_or_bytes_unless_it_is_a_single_record",
@@ -149,8 +151,8 @@ MUTANTS = [
     Mutant(
         name="the event is a byte too small",
         file="poller/core/batching.py",
-        old="self._bytes + len(record.payload) > self._limits.event_bytes",
-        new="self._bytes + len(record.payload) + SEPARATOR_BYTES > self._limits.event_bytes",
+        old="self._bytes + len(record.payload) > self._most",
+        new="self._bytes + len(record.payload) + SEPARATOR_BYTES > self._most",
         tests=(
             BATCHING + "test_an_event_may_be_exactly_as_large_as_the_limit_and_no_byte_larger",
             BATCHES + "test_what_is_said_to_have_closed_a_batch_is_true",
@@ -184,6 +186,33 @@ MUTANTS = [
         tests=(
             REPORT + "test_the_document_of_expired_records_has_no_response_context_key_at_all",
             REPORT + "test_the_document_of_an_event_that_was_too_large_has_no_response_context_either",
+        ),
+    ),
+    Mutant(
+        name="a restart starts a split over",
+        file="poller/lane.py",
+        old="Batcher(work.limits, lane.memo.cuts)",
+        new="Batcher(work.limits)",
+        tests=(
+            RESTARTS + "test_who_comes_after_begins_with_the_attempt_that_was_under_way",
+            RESTARTS + "test_a_blocked_batch_is_the_same_one_after_a_restart_and_is_blocked_by_one_failure",
+        ),
+    ),
+    Mutant(
+        name="what is given up is forgotten before it is reported",
+        file="poller/core/splits.py",
+        old="left = (first,) if decision.discard else decision.again",
+        new="left = decision.again",
+        tests=(CUTS + "test_what_is_settled_is_written_down_no_longer_and_what_is_given_up_only_once_it_is_reported",),
+    ),
+    Mutant(
+        name="a piece of a batch begins with the failures of the whole",
+        file="poller/core/batching.py",
+        old="self._cuts = (replace(cut, retries=0), *others)",
+        new="self._cuts = (cut, *others)",
+        tests=(
+            CUTS + "test_a_batch_knows_the_cuts_that_are_still_to_come",
+            CUTS + "test_no_batch_goes_over_a_cut_and_nothing_is_lost_whatever_the_reads",
         ),
     ),
 ]

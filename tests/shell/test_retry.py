@@ -38,6 +38,12 @@ def test_a_delivery_wait_keeps_within_a_fifth_of_what_was_decided(wait: float, s
     assert 0.8 * wait <= jittered(wait, Random(seed)) <= 1.2 * wait
 
 
+@pytest.mark.rule("stream.retry.spacing-configured")
+def test_a_mapping_may_ask_for_more_jitter_or_none() -> None:
+    assert (jittered(10, SHORTEST, 0.5), jittered(10, LONGEST, 0.5)) == (5, 15)
+    assert (jittered(10, SHORTEST, 0), jittered(10, LONGEST, 0)) == (10, 10)
+
+
 @pytest.mark.rule("stream.retry.spacing")
 def test_a_delivery_wait_uses_the_whole_fifth() -> None:
     assert (jittered(10, SHORTEST), jittered(10, LONGEST)) == (8, 12)

@@ -96,10 +96,16 @@ judged = attempts().flatmap(lambda of: st.tuples(st.just(of), outcomes(of)))
 
 
 def policies(*, finite: bool = False) -> st.SearchStrategy[StreamPolicy]:
-    """Stream policies; with `finite`, those that give up after some retries."""
+    """Stream policies; with `finite`, those that give up after some retries. `RAISED` has no type, `doubles.RAISES` has one."""
     retries = st.integers(0, 5)
-    ages = st.none() | st.integers(1, 300)
-    return st.builds(StreamPolicy, max_retries=retries if finite else st.none() | retries, max_age=ages, bisect=st.booleans())
+    return st.builds(
+        StreamPolicy,
+        max_retries=retries if finite else st.none() | retries,
+        max_age=st.none() | st.integers(1, 300),
+        bisect=st.booleans(),
+        non_retryable=st.sampled_from([(), (), ("ValueError",)]),
+        on_exhausted=st.just("discard") if finite else st.sampled_from(["discard", "discard", "block"]),
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- playing a policy
