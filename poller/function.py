@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poller.core.envelope import MAX_EVENT_BYTES, envelope
+from poller.core.envelope import MAX_EVENT_BYTES, TAIL, envelope
 from poller.core.model import Attempt, Invocation, TooLarge
 from poller.core.permits import PermitLedger, Ticket
 from poller.ports import Provisioned
@@ -37,6 +37,10 @@ class Permits:
     def resize(self, limits: Mapping[str, int], total: int, reserved: Mapping[str, int] | None = None) -> None:
         """Other limits from now on; invocations that run go on."""
         self._serve(self._ledger.resize(limits, total, reserved or {}))
+
+    def in_use(self, function: str) -> int:
+        """Invocations of the function that hold a permit now."""
+        return self._ledger.in_use(function)
 
     def has_free(self, function: str) -> bool:
         """Whether one more invocation of the function could start now."""
@@ -145,9 +149,12 @@ class Function:
         if isinstance(self.executor, Provisioned):
             await drain.wait(self.executor.warm())
 
-    async def invoke(self, attempt: Attempt, arn: str, mapping: str = "") -> Answer:
-        """Invokes an attempt, whose request id is set, under the name `arn`, for a mapping. The caller holds a permit."""
-        event = envelope(attempt.records)
+    async def invoke(self, attempt: Attempt, arn: str, mapping: str = "", tail: bytes = TAIL) -> Answer:
+        """Invokes an attempt, whose request id is set, under the name `arn`, for a mapping. The caller holds a permit.
+
+        `tail` is what follows the records in the event.
+        """
+        event = envelope(attempt.records, tail)
         if len(event) > MAX_EVENT_BYTES:
             return TooLarge(len(event))
         invocation = Invocation(

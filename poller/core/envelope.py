@@ -21,6 +21,6 @@ FRAME_BYTES = len(HEAD) + len(TAIL)
 SEPARATOR_BYTES = 1
 
 
-def envelope(records: Sequence[Record]) -> bytes:
-    """The event of an invocation: `{"Records":[...]}`, UTF-8."""
-    return b"".join((HEAD, b",".join([record.payload for record in records]), TAIL))
+def envelope(records: Sequence[Record], tail: bytes = TAIL) -> bytes:
+    """The event of an invocation: `{"Records":[...]}`, UTF-8. `tail` is what follows the records, where that is more."""
+    return b"".join((HEAD, b",".join([record.payload for record in records]), tail))

@@ -6,31 +6,47 @@ Executors know nothing of this; they hand over bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, assert_never
 
 import orjson
 
 from poller.core.model import Accepted, Errored, Failed, Partial, Refused, Returned, TooLarge
+from poller.core.windows import state_of
 
 if TYPE_CHECKING:
-    from poller.core.model import Answer, Attempt, Outcome
+    from poller.core.model import Answer, Attempt, FailureKind, Outcome
 
 ERROR_TEXT_LIMIT = 500
+UNTYPED: Final[dict[FailureKind, str]] = {"timeout": "Sandbox.Timedout"}
+"""The type of an error object that has none: older sandboxes say in words only that the time was over."""
+
 NO_JSON = Failed("batch_item", "the answer is not JSON")
 
 
 def read(answer: Answer, attempt: Attempt, *, report_batch_item_failures: bool) -> Outcome:
-    """The outcome of an attempt. The answer's body counts only with `report_batch_item_failures`."""
+    """The outcome of an attempt. The answer's body counts only with `report_batch_item_failures`, or in a tumbling window."""
     match answer:
         case Returned():
-            return _partial(answer.payload, attempt) if report_batch_item_failures else Accepted()
+            return _returned(answer.payload, attempt, report_batch_item_failures=report_batch_item_failures)
         case Errored():
-            return Failed(answer.kind, error_text(answer.payload))
+            return Failed(answer.kind, error_text(answer.payload), error_type(answer.payload) or UNTYPED.get(answer.kind, ""))
         case TooLarge():
             return Failed("invoke_error", f"the event of {answer.size} bytes is too large for the function")
         case Refused():
             return answer
     assert_never(answer)
+
+
+def _returned(payload: bytes, attempt: Attempt, *, report_batch_item_failures: bool) -> Outcome:
+    """In a window every answer must hold a state, also the one that closes it; that of the last is dropped with the window."""
+    state = None if attempt.window is None else state_of(payload)
+    if isinstance(state, Failed):
+        return state
+    outcome = _partial(payload, attempt) if report_batch_item_failures else Accepted()
+    if attempt.window is None or attempt.window.final or isinstance(outcome, Failed):
+        return outcome
+    return replace(outcome, state=state)
 
 
 def error_text(payload: bytes) -> str:
@@ -43,7 +59,16 @@ def error_text(payload: bytes) -> str:
     return " ".join(text.split())[:ERROR_TEXT_LIMIT]
 
 
-def _partial(payload: bytes, attempt: Attempt) -> Outcome:
+def error_type(payload: bytes) -> str:
+    """`errorType` of Lambda's error object; empty where the payload is none."""
+    try:
+        named = orjson.loads(payload)["errorType"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    return named if isinstance(named, str) else ""
+
+
+def _partial(payload: bytes, attempt: Attempt) -> Accepted | Partial | Failed:
     """The table: nothing reported is success, valid ids are partial, everything else fails the whole attempt."""
     if not payload.strip():
         return Accepted()
@@ -59,7 +84,7 @@ def _partial(payload: bytes, attempt: Attempt) -> Outcome:
     return _named(failures, attempt)
 
 
-def _named(failures: list[object], attempt: Attempt) -> Outcome:
+def _named(failures: list[object], attempt: Attempt) -> Partial | Failed:
     known = {record.id for record in attempt.records}
     failed: set[str] = set()
     for failure in failures:
