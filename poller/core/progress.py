@@ -38,6 +38,10 @@ class Progress:
                 self._open[position] = True
         return self._sweep()
 
+    def is_open(self, position: Position) -> bool:
+        """It was read, and is not settled."""
+        return not self._open.get(position, True)
+
     @property
     def drained(self) -> bool:
         """Nothing is open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from poller.observe.catalogue import (
@@ -14,6 +15,9 @@ from poller.observe.catalogue import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poller.core.model import Position, ShardId
     from poller.observe.logs import Logger
     from poller.observe.metrics import Series
 
@@ -21,6 +25,63 @@ MOST_SHARDS = 100
 """With more shards than this in one process a mapping shows their maximum instead of each."""
 
 ALL = "max"
+
+
+LaneState = Literal["idle", "running", "retrying", "blocked"]
+"""What a lane does. `idle`: it holds no record. `running`: it gathers or works off a batch. `retrying`: its last invocation was
+no success; it waits or is repeated, or its records are given up and a destination has not taken them yet. `blocked`: the same,
+for ever: it is out of retries, and waits for an operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStatus:
+    """One lane of a shard, at the moment of asking.
+
+    Attributes:
+        index: its number, from 0: see `poller.shardlane.lane_of`.
+        queued: records read ahead for it that its worker has not taken yet.
+        taken: records that its worker has taken and not settled.
+        oldest_age: seconds since the arrival of its oldest record that is not settled; None where it holds none.
+        retries: how often its attempt has failed before, as far as it is `retrying`; else 0.
+        refusals: how often in a row nobody would run that attempt.
+        failing_for: seconds since the first failure after which it has settled nothing; None where there is none.
+        error: what its last invocation came to, in one line; None while `failing_for` is.
+    """
+
+    index: int
+    state: LaneState
+    queued: int
+    taken: int
+    oldest_age: float | None
+    retries: int
+    refusals: int
+    failing_for: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardStatus:
+    """A shard at work, at the moment of asking.
+
+    Attributes:
+        position: everything up to here is settled, durably; BEGINNING where nothing is.
+        iterator_age: seconds, see `poller.core.age`.
+        behind: seconds between the last read and the tip; None where the source does not say.
+        buffered_records, buffered_bytes: read ahead and not yet settled.
+        state: see `ShardProbe.state`.
+        read_error: what the last read said, in one line, where it failed.
+        lanes: in their order.
+    """
+
+    shard: ShardId
+    position: Position
+    iterator_age: float
+    behind: float | None
+    buffered_records: int
+    buffered_bytes: int
+    state: Literal["open", "blocked"]
+    read_error: str | None
+    lanes: tuple[LaneStatus, ...]
 
 
 class ShardProbe(Protocol):
@@ -40,7 +101,13 @@ class ShardProbe(Protocol):
 
     @property
     def state(self) -> Literal["open", "blocked"]:
-        """`blocked` while it reads nothing because it may hold no more."""
+        """`blocked` while no record can go on: each lane that has one is `retrying`, and the others can get none.
+
+        Also while one of them is `blocked`.
+        """
+
+    def status(self) -> ShardStatus:
+        """All of that and more, for people. May take a millisecond: not for each scrape."""
 
 
 class ShardGauges:
@@ -61,6 +128,10 @@ class ShardGauges:
         """No more; its series go at once."""
         self._probes.pop(shard, None)
         self._drop(shard)
+
+    def statuses(self) -> Iterator[ShardStatus]:
+        """What each shard that is at work now says of itself, in the order of their opening, each asked when its turn comes."""
+        return (probe.status() for probe in tuple(self._probes.values()))
 
     def read(self) -> None:
         """Asks every shard and sets the gauges."""

@@ -19,6 +19,7 @@ class Streams:
     """All streams of one server: `records` a shard, each with `size` bytes of data."""
 
     def __init__(self, shards: int, records: int, size: int) -> None:
+        self._reads = 0
         self._pages = records // PAGE
         self._page = _page(size)
         self._shards = json.dumps({"Shards": [{"ShardId": f"shardId-{n:012d}"} for n in range(shards)]}).encode()
@@ -36,10 +37,13 @@ class Streams:
                 return Reply(b'{"ShardIterator":"%d-0"}' % int(found[1]))
             case b"ListShards":
                 return Reply(self._shards)
+            case b"Reads":  # not Kinesis's: how many there were
+                return Reply(b"%d" % self._reads)
             case _:
                 return Reply(self._summary)
 
     def _records(self, body: bytes) -> bytes:
+        self._reads += 1
         found = ITERATOR.search(body)
         assert found is not None
         shard, page = int(found[1]), int(found[2])

@@ -88,8 +88,8 @@ async def test_settling_out_of_order_makes_no_room_until_the_oldest_is_settled()
 async def test_a_shard_waits_while_the_process_holds_as_much_as_it_may_and_goes_on_when_another_shard_settles() -> None:
     budget = MemoryBudget(100)
     big, small = Buffer(budget), Buffer(budget)
-    big.ahead.deal([sized(1, 90)])
-    small.ahead.deal([sized(1, 5), sized(2, 5)])
+    big.ahead.deal([sized(1, 75)])
+    small.ahead.deal([sized(1, 15), sized(2, 10)])
     assert await big.is_full()
     assert await small.is_full()
     async with asyncio.TaskGroup() as group:
@@ -97,7 +97,55 @@ async def test_a_shard_waits_while_the_process_holds_as_much_as_it_may_and_goes_
         await asyncio.sleep(50)
         await big.settle(1)
     assert now() == 52
-    assert budget.used == 10
+    assert budget.used == 25
+
+
+@virtually
+async def test_shards_that_are_stuck_with_all_the_memory_of_the_process_stop_no_other() -> None:
+    budget = MemoryBudget(100)
+    stuck = [Buffer(budget) for _ in range(4)]
+    for each in stuck:
+        each.ahead.deal([sized(1, 25)])
+    free = Buffer(budget)
+    for number in range(1, 100):
+        assert not await free.is_full()
+        free.ahead.deal([sized(number, 4)])  # it holds two at the most, below its share, which is a fifth of 50
+        await free.settle(number - 1)
+    assert [await each.is_full() for each in stuck] == [True] * 4
+
+
+@virtually
+async def test_a_share_of_the_memory_grows_when_a_shard_goes() -> None:
+    budget = MemoryBudget(100)
+    stuck, gone, other = Buffer(budget), Buffer(budget), Buffer(budget)
+    stuck.ahead.deal([sized(1, 200)])
+    other.ahead.deal([sized(1, 20)])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(other.ahead.space())
+        await asyncio.sleep(50)
+        assert other.ahead.stopped  # a third of 50 is its share
+        gone.ahead.close()
+    assert now() == 50
+    assert budget.used == 220
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 40)), max_size=80))
+@settings(max_examples=50, deadline=None)
+def test_all_shards_together_hold_half_as_much_again_as_the_process_may_and_a_read_each(steps: list[tuple[int, int]]) -> None:
+    async def story() -> None:
+        budget = MemoryBudget(200)
+        shards = [Buffer(budget) for _ in range(5)]
+        numbers = [0] * 5
+        for which, size in steps:
+            shard = shards[which]
+            if size == 0:
+                await shard.settle(*range(1, numbers[which] + 1))
+            elif shard.ahead._may_read():
+                numbers[which] += 1
+                shard.ahead.deal([sized(numbers[which], size)])
+            assert budget.used == sum(each.ahead.bytes for each in shards) < 300 + 5 * 40
+
+    run_virtually(story())
 
 
 @virtually

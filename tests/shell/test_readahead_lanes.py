@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from zlib import crc32
 
+import pytest
 from support.build import attempt, ids, record, records
 from support.stage import Buffer, later, now, virtually
 
 from poller.core.memo import NO_MEMO, Cut, Memo
-from poller.core.model import BEGINNING, Release, position
+from poller.core.model import BEGINNING, Accepted, Failed, Release, position
+from poller.shardlane import lane_of
 
 SPLIT = Memo(cuts=(Cut(last=position("7")),))
 KEYS = [f"key {number}" for number in range(100)]
+
+
+def key_of(lane: int, lanes: int) -> str:
+    """A key that is dealt to this lane of so many."""
+    return next(key for key in KEYS if lane_of(key, lanes) == lane)
 
 
 @virtually
@@ -72,26 +79,27 @@ async def test_a_lane_ends_behind_its_last_record() -> None:
     assert (await lane.read(1, None)).ended
 
 
+@pytest.mark.rule("stream.lanes.stable")
 @virtually
 async def test_records_of_one_key_stay_in_one_lane_and_in_order() -> None:
     buffer = Buffer(lanes=4)
     made = [record(number, group=KEYS[number % 100]) for number in range(1, 1001)]
     buffer.ahead.deal(made)
-    lane_of: dict[str, int] = {}
+    found: dict[str, int] = {}
     for index, lane in enumerate(buffer.ahead.lanes):
         dealt = (await lane.read(1000, 0)).records
         assert 100 < len(dealt) < 400
         for key in {one.group for one in dealt}:
-            assert lane_of.setdefault(key, index) == index
+            assert found.setdefault(key, index) == index
             assert [one.id for one in dealt if one.group == key] == [one.id for one in made if one.group == key]
-    assert lane_of == {key: crc32(key.encode()) % 4 for key in KEYS}  # the same in every process, whatever the hash seed
+    assert found == {key: crc32(key.encode()) % 4 for key in KEYS}  # the same in every process, whatever the hash seed
 
 
 @virtually
 async def test_a_lane_that_is_stuck_holds_up_no_other_until_the_cap_of_the_shard() -> None:
     buffer = Buffer(lanes=2, records=10)
-    stuck = next(key for key in KEYS if crc32(key.encode()) % 2 == 0)
-    other = next(key for key in KEYS if crc32(key.encode()) % 2 == 1)
+    stuck = key_of(0, 2)
+    other = key_of(1, 2)
     buffer.ahead.deal([record(1, group=stuck)])
     for number in range(2, 11):
         assert not await buffer.is_full()
@@ -104,8 +112,8 @@ async def test_a_lane_that_is_stuck_holds_up_no_other_until_the_cap_of_the_shard
 @virtually
 async def test_a_lane_that_runs_dry_is_read_for_though_another_is_stuck_with_much() -> None:
     buffer = Buffer(soon=3, lanes=2)
-    stuck = next(key for key in KEYS if crc32(key.encode()) % 2 == 0)
-    other = next(key for key in KEYS if crc32(key.encode()) % 2 == 1)
+    stuck = key_of(0, 2)
+    other = key_of(1, 2)
     buffer.ahead.deal([record(number, group=stuck) for number in range(1, 6)])
     buffer.ahead.deal([record(number, group=other) for number in range(6, 9)])
     async with asyncio.TaskGroup() as group:
@@ -140,14 +148,71 @@ async def test_a_shard_is_blocked_when_every_lane_waits_with_a_failed_attempt() 
     assert not buffer.ahead.blocked
 
 
+def failing(buffer: Buffer, *lanes: int) -> None:
+    for lane in lanes:
+        buffer.ahead.lanes[lane].judged(attempt(1), Failed("function_error", "ValueError: no"))
+
+
 @virtually
-async def test_a_shard_is_blocked_when_one_lane_waits_with_a_failed_attempt_and_nothing_more_can_be_read() -> None:
-    buffer = Buffer(lanes=2, records=1)
-    buffer.ahead.deal(records(1))
+async def test_a_shard_is_blocked_when_no_lane_with_records_gets_on_and_nothing_more_can_be_read() -> None:
+    buffer = Buffer(lanes=3, records=2)
+    buffer.ahead.deal([record(1, group=key_of(0, 3)), record(2, group=key_of(1, 3))])
     async with asyncio.TaskGroup() as group:
         group.create_task(buffer.ahead.space())
         await asyncio.sleep(1)
         assert not buffer.ahead.blocked  # it is full, but it works
-        buffer.ahead.lanes[0].waiting(attempt(1))
-        assert buffer.ahead.blocked
-        await buffer.settle(1)
+        failing(buffer, 0)
+        assert not buffer.ahead.blocked  # the second lane works
+        failing(buffer, 1)
+        assert buffer.ahead.blocked  # the third has nothing to do, and gets nothing
+        buffer.drain.start()
+    assert not buffer.ahead.blocked  # nothing keeps it from reading for the third
+
+
+@virtually
+async def test_a_shard_that_has_ended_is_blocked_when_its_last_records_fail() -> None:
+    buffer = Buffer(lanes=2)
+    buffer.ahead.deal([record(1, group=key_of(0, 2))])
+    failing(buffer, 0)
+    assert not buffer.ahead.blocked
+    buffer.ahead.end()
+    assert buffer.ahead.blocked
+
+
+@virtually
+async def test_a_lane_is_failing_until_something_of_it_is_settled_also_while_it_tries_again() -> None:
+    buffer = Buffer()
+    (lane,) = buffer.ahead.lanes
+    buffer.ahead.deal(records(1))
+    await lane.read(10, None)
+    await asyncio.sleep(3)
+    failing(buffer, 0)
+    assert lane.failing_since == 3
+    lane.waiting(attempt(1, retries=1))
+    await asyncio.sleep(1)
+    lane.waiting(None)
+    failing(buffer, 0)
+    assert lane.failing
+    assert lane.failing_since == 3
+    await lane.settle(records(1))
+    assert not lane.failing
+    assert (lane.failure, lane.failing_since, lane.held) == (None, None, 0)
+    failing(buffer, 0)
+    lane.judged(attempt(1), Accepted())
+    assert not lane.failing
+
+
+@virtually
+async def test_each_lane_knows_its_oldest_record_that_is_not_settled() -> None:
+    buffer = Buffer(lanes=3)
+    first, second, _ = (key_of(lane, 3) for lane in range(3))
+    made = [record(number, group=key, arrived_at=float(number)) for number, key in enumerate((first, second, second, first), 1)]
+    buffer.ahead.deal(made)
+    assert buffer.ahead.oldest_of_lanes() == [1, 2, None]
+    for lane in buffer.ahead.lanes:
+        await lane.read(10, 0)
+    await buffer.ahead.lanes[1].settle(made[1:2])
+    assert buffer.ahead.oldest_of_lanes() == [1, 3, None]
+    await buffer.ahead.lanes[1].settle(made[2:3])
+    assert buffer.ahead.oldest_of_lanes() == [1, None, None]
+    assert [lane.held for lane in buffer.ahead.lanes] == [2, 0, 0]
