@@ -30,6 +30,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "CancelMessageMoveTask": "sqs:CancelMessageMoveTask",
     "Publish": "sns:Publish",
     "PutObject": "s3:PutObject",
+    "PutRecord": "kinesis:PutRecord",
     "Invoke": "lambda:InvokeFunction",
 }
 """By operation, the action that allows it. The batch calls of SQS have none of their own.
@@ -37,11 +38,20 @@ ACTIONS: Final[Mapping[str, str]] = {
 Source: service authorization reference of Kinesis Data Streams, of SQS, SNS, S3 and Lambda.
 """
 
+OF_TABLES: Final[Mapping[str, str]] = {
+    "DescribeStream": "dynamodb:DescribeStream",
+    "GetShardIterator": "dynamodb:GetShardIterator",
+    "GetRecords": "dynamodb:GetRecords",
+}
+"""The same for DynamoDB Streams, whose operations Kinesis has too. Source: service authorization reference of DynamoDB."""
+
 STREAM: Final = ("DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords")
+TABLE: Final = ("DescribeStream", "GetShardIterator", "GetRecords")
 QUEUE: Final = ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch")
 DESTINATION: Final = ("GetQueueUrl", "SendMessage")
 TOPIC: Final = ("Publish",)
 BUCKET: Final = ("PutObject",)
+TARGET: Final = ("PutRecord",)
 FUNCTION: Final = ("Invoke",)
 """The operations that a mapping makes on what it reads, on where it reports, and on what it feeds."""
 
@@ -51,22 +61,24 @@ LONGEST_MANAGED_POLICY: Final = 6_144
 
 def policy(mappings: Iterable[MappingConfig], functions: Iterable[str] = ()) -> dict[str, object]:
     """A policy document: all that these mappings do, disabled ones too, with these functions of Lambda, and nothing else."""
-    streams, queues = set[str](), set[str]()
-    destinations: dict[str, set[str]] = {"sqs": set(), "sns": set(), "s3": set()}
+    streams, tables, queues = set[str](), set[str](), set[str]()
+    destinations: dict[str, set[str]] = {"sqs": set(), "sns": set(), "s3": set(), "kinesis": set()}
     for mapping in mappings:
         match mapping:
             case StreamMappingConfig():
-                streams.add(mapping.event_source_arn)
+                (tables if mapping.reads_table else streams).add(mapping.event_source_arn)
             case QueueMappingConfig():
                 queues.add(mapping.event_source_arn)
-        if (target := mapping.destination_config.on_failure).destination is not None:
-            destinations[target.kind].add(f"{target.arn}/*" if target.kind == "s3" else target.arn)
+        if (target := mapping.destination_config.on_failure).of_aws:
+            destinations[target.kind].add(f"{target.named}/*" if target.kind == "s3" else target.named)
     statements = (
         ("ReadStreams", STREAM, streams),
+        ("ReadTables", TABLE, tables),
         ("PollQueues", QUEUE, queues),
         ("ReportFailures", DESTINATION, destinations["sqs"]),
         ("ReportFailuresToTopics", TOPIC, destinations["sns"]),
         ("ReportFailuresToBuckets", BUCKET, destinations["s3"]),
+        ("ReportFailuresToStreams", TARGET, destinations["kinesis"]),
         ("InvokeFunctions", FUNCTION, set(functions)),
     )
     return {
@@ -79,7 +91,7 @@ def _statement(name: str, operations: tuple[str, ...], resources: set[str]) -> d
     return {
         "Sid": name,
         "Effect": "Allow",
-        "Action": [ACTIONS[each] for each in operations],
+        "Action": [(OF_TABLES if operations is TABLE else ACTIONS)[each] for each in operations],
         "Resource": sorted(resources),
     }
 

@@ -1,6 +1,6 @@
 """Sample events, in the exact shape in which Lambda hands them to a function.
 
-Those of Kinesis and SQS are made by the formatters of `poller.sources`, so they are what a mapping delivers. The same wishes give
+They are made by the formatters of `poller.sources`, so they are what a mapping delivers. The same wishes give
 the same event: nothing in it is drawn by chance.
 """
 
@@ -10,13 +10,14 @@ import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID, uuid5
 
 import orjson
 
-from poller.core.envelope import HEAD, TAIL, envelope
+from poller.core.envelope import envelope
 from poller.core.model import ShardId
+from poller.sources.dynamodb import DynamoDbFormat, DynamoDbShape
 from poller.sources.kinesis import KinesisFormat, KinesisShape
 from poller.sources.sqs import SqsShape, to_record
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from poller.core.model import Record
-    from poller.services import SqsMessage
+    from poller.services import DynamoDbChange, DynamoDbRecord, SqsMessage
 
 ARRIVED_AT: Final = 1_767_225_600.123
 """When the first record arrived, Unix seconds: 2026-01-01; each further one a millisecond later."""
@@ -125,34 +126,32 @@ def _message(wish: Wish, index: int, *, fifo: bool) -> SqsMessage:
 
 
 def dynamodb(wish: Wish) -> bytes:
-    """An event of a DynamoDB stream: an insertion, a change and a removal in turn.
-
-    There is no such source yet, so this shape is written out here.
-    """
+    """An event of a DynamoDB stream: an insertion, a change and a removal in turn."""
     arn = wish.arn or DEFAULT_ARNS["dynamodb"]
+    make = DynamoDbFormat(DynamoDbShape(stream_arn=arn, region=_region(arn))).record
     kinds = islice(cycle(("INSERT", "MODIFY", "REMOVE")), wish.records)
-    return HEAD + b",".join(orjson.dumps(_change(index, kind, arn)) for index, kind in enumerate(kinds)) + TAIL
+    return envelope([make(_change(index, kind), ARRIVED_AT) for index, kind in enumerate(kinds)])
 
 
-def _change(index: int, kind: str, arn: str) -> Mapping[str, object]:
+def _change(index: int, kind: str) -> DynamoDbRecord:
     keys = {"id": {"N": str(101 + index)}}
     new, old = ({"item": {"S": "tea"}, "quantity": {"N": number}} | keys for number in ("3", "2"))
     images = {name: image for name, image, absent in (("NewImage", new, "REMOVE"), ("OldImage", old, "INSERT")) if kind != absent}
+    change = {
+        "ApproximateCreationDateTime": float(int(ARRIVED_AT)),
+        "Keys": keys,
+        **images,
+        "SequenceNumber": str(FIRST_DYNAMODB_SEQUENCE + index),
+        "SizeBytes": _size(keys) + sum(_size(image) for image in images.values()),
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+    }
     return {
         "eventID": hashlib.md5(f"change {index}".encode(), usedforsecurity=False).hexdigest(),
         "eventName": kind,
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
-        "awsRegion": _region(arn),
-        "dynamodb": {
-            "ApproximateCreationDateTime": float(int(ARRIVED_AT)),
-            "Keys": keys,
-            **images,
-            "SequenceNumber": str(FIRST_DYNAMODB_SEQUENCE + index),
-            "SizeBytes": _size(keys) + sum(_size(image) for image in images.values()),
-            "StreamViewType": "NEW_AND_OLD_IMAGES",
-        },
-        "eventSourceARN": arn,
+        "awsRegion": "",
+        "dynamodb": cast("DynamoDbChange", change),
     }
 
 

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from poller.cli import Commands
 
 _DESCRIPTION = """\
-Prints an event as Lambda would hand it to a function, to try a handler with. Events of Kinesis and SQS are made by the code that
-makes them in `poller run`: what a handler takes here, it takes there. The same arguments give the same event.
-
-DynamoDB streams cannot be a source yet; their event is for handlers that will have to take it.
+Prints an event as Lambda would hand it to a function, to try a handler with. It is made by the code that makes events in
+`poller run`: what a handler takes here, it takes there. The same arguments give the same event.
 """
 
 _EPILOG = """\

@@ -20,17 +20,12 @@ _TABLE = re.compile("arn:[^:]*:dynamodb:")
 _STREAM_OF_TABLE = re.compile(r"table/[a-zA-Z0-9_.-]{3,255}/stream/\S+")
 _NAMES_QUEUE = re.compile("arn:[^:]*:sqs:|https?://")
 _OTHER_SOURCES = {
-    "dynamodb": "DynamoDB streams",
     "kafka": "Kafka clusters",
     "mq": "Amazon MQ brokers",
     "rds": "DocumentDB clusters",
 }
 _TOPIC = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_DESTINATION = (
-    "must be the ARN of a standard SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME, of a standard SNS topic,"
-    " arn:aws:sns:REGION:ACCOUNT:NAME, or of an S3 bucket, arn:aws:s3:::NAME"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +57,10 @@ class Arn:
 
 
 def stream_arn(text: str) -> str:
-    """The ARN of a Kinesis stream; any other is refused by name."""
+    """The ARN of a Kinesis stream, or of the stream of a DynamoDB table; any other is refused by name."""
     arn = Arn.parse(text)
-    if arn is not None and arn.service == "dynamodb" and not _STREAM_OF_TABLE.fullmatch(arn.resource):
-        raise says(
-            "Unrecognized event source. Of DynamoDB, Lambda takes the ARN of a table's stream, ...:table/NAME/stream/TIME;"
-            " DynamoDB streams are not supported yet: use a Kinesis stream or an SQS queue"
-        )
+    if arn is not None and arn.service == "dynamodb":
+        return _stream_of_table(arn, text)
     if arn is not None and arn.service in _OTHER_SOURCES:
         raise must(
             f"names a source that is not supported yet: {_OTHER_SOURCES[arn.service]}; use a Kinesis stream or an SQS queue"
@@ -78,7 +70,18 @@ def stream_arn(text: str) -> str:
     if arn is None or arn.service != "kinesis" or not (arn.region and arn.account and _STREAM.fullmatch(arn.resource)):
         raise says(
             'Unrecognized event source. "event_source_arn" must be the ARN of a Kinesis stream,'
-            " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME, or of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
+            " arn:aws:kinesis:REGION:ACCOUNT:stream/NAME, of a DynamoDB table's stream,"
+            " arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/TIME, or of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME"
+        )
+    return text
+
+
+def _stream_of_table(arn: Arn, text: str) -> str:
+    if not (arn.region and arn.account and _STREAM_OF_TABLE.fullmatch(arn.resource)):
+        raise says(
+            "Unrecognized event source. Of DynamoDB it is the ARN of a table's stream,"
+            " arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/TIME, not of the table: `aws dynamodb describe-table` tells it"
+            " as LatestStreamArn"
         )
     return text
 
@@ -108,28 +111,13 @@ def _is_queue(name: str) -> bool:
     return (_QUEUE.fullmatch(name) or _FIFO_QUEUE.fullmatch(name)) is not None
 
 
-def failure_destination(text: str) -> str | None:
-    """The ARN of an SQS queue, a standard SNS topic or an S3 bucket; Lambda's empty text means none.
-
-    Whether it may be a FIFO queue is the source's to say.
-    """
-    if text == "":
-        return None
-    arn = Arn.parse(text)
-    if text.startswith("kafka://"):
-        raise must(f"{_DESTINATION}: a Kafka topic takes what Kafka sources give up, and nothing else")
-    if arn is not None and arn.service == "sns" and arn.resource.endswith(FIFO_SUFFIX):
-        raise must("cannot be a FIFO topic (Lambda refuses it too): use a standard one")
-    if arn is None or not _is_destination(arn):
-        raise must(_DESTINATION)
-    return text
-
-
-def _is_destination(arn: Arn) -> bool:
+def takes_reports(arn: Arn) -> bool:
+    """Whether it names an SQS queue, an SNS topic, a Kinesis stream or an S3 bucket."""
     if arn.service == "s3":
         return not (arn.region or arn.account) and _BUCKET.fullmatch(arn.resource) is not None
     if not (arn.region and arn.account):
         return False
-    return (
-        _is_queue(arn.resource) if arn.service == "sqs" else arn.service == "sns" and _TOPIC.fullmatch(arn.resource) is not None
-    )
+    if arn.service == "sqs":
+        return _is_queue(arn.resource)
+    form = {"sns": _TOPIC, "kinesis": _STREAM}.get(arn.service)
+    return form is not None and form.fullmatch(arn.resource) is not None

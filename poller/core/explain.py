@@ -78,7 +78,7 @@ def _view(shape: FilterShape, payload: bytes) -> tuple[Document, bool]:
         raise ValueError("a record is a JSON object")  # noqa: TRY004  what `orjson` raises for other text
     view = shape.view(event)
     message = view.get(shape.data)
-    data = shape.decode(message) if isinstance(message, str) else None
+    data = shape.decode(message)
     if data is not None:
         view[shape.data] = data
     return view, data is not None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from poller.core.patterns_branches import Branch
 
 __all__ = [
+    "DYNAMODB",
     "FILTERS_LIMIT",
     "FILTERS_LIMIT_RAISED",
     "KINESIS",
@@ -60,7 +61,7 @@ class FilterShape:
         plain: whether the message may be matched as a string, where it is no JSON (`"body": ["text"]`).
         keys: the top-level keys that its records can have.
         view: the record as patterns see it, from its element of `Records`; the message is still as it came.
-        decode: the message as a JSON object or array; None where it is neither, or cannot be read. Raises nothing.
+        decode: the message, of any type, as a JSON object or array; None where it is neither, or cannot be read. Raises nothing.
     """
 
     source: str
@@ -68,7 +69,7 @@ class FilterShape:
     plain: bool
     keys: frozenset[str]
     view: Callable[[Document], Document]
-    decode: Callable[[str], object]
+    decode: Callable[[object], object]
 
 
 class Filter:
@@ -113,7 +114,7 @@ class Filter:
 
     def _wants_message(self, view: Document) -> bool:
         message = view.get(self._shape.data)
-        data = self._shape.decode(message) if isinstance(message, str) else None
+        data = self._shape.decode(message)
         if data is None:
             return self._plain is not None and self._plain.matches(view)
         view[self._shape.data] = data
@@ -166,8 +167,8 @@ def _kinesis_view(event: Document) -> Document:
     return {**event, **inner} if isinstance(inner, dict) else event
 
 
-def _from_base64(data: str) -> object:
-    if len(data) > LARGEST_DATA:
+def _from_base64(data: object) -> object:
+    if not isinstance(data, str) or len(data) > LARGEST_DATA:
         return None
     try:
         return _json(b64decode(data))
@@ -175,8 +176,12 @@ def _from_base64(data: str) -> object:
         return None
 
 
-def _from_text(body: str) -> object:
-    return None if len(body) > LARGEST_DATA else _json(body)
+def _from_text(body: object) -> object:
+    return None if not isinstance(body, str) or len(body) > LARGEST_DATA else _json(body)
+
+
+def _as_it_is(change: object) -> object:
+    return change if isinstance(change, dict) else None
 
 
 def _json(text: bytes | str) -> object:
@@ -200,6 +205,16 @@ KINESIS: Final = FilterShape(
     view=_kinesis_view,
     decode=_from_base64,
 )
+
+DYNAMODB: Final = FilterShape(
+    source="DynamoDB",
+    data="dynamodb",
+    plain=False,
+    keys=_EVENT_KEYS | {"dynamodb", "eventVersion", "eventID", "eventName", "userIdentity"},
+    view=lambda event: event,
+    decode=_as_it_is,
+)
+"""What changed is JSON as it comes, in attribute values: their numbers are strings, which `numeric` does not match."""
 
 SQS: Final = FilterShape(
     source="SQS",

@@ -190,10 +190,15 @@ class Feeder:
 def _of_stream(event: bytes) -> Attempt | None:
     """The records of an event of a stream, by the names under which a function reports them."""
     try:
-        names = [str(record["kinesis"]["sequenceNumber"]) for record in orjson.loads(event)["Records"]]
+        names = [_name(record) for record in orjson.loads(event)["Records"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return Attempt(records=tuple([Record(id=name, position=BEGINNING, arrived_at=0.0, payload=b"") for name in names]))
+
+
+def _name(record: dict[str, dict[str, object]]) -> str:
+    """Raises `KeyError` and `TypeError` for what is no record of a stream."""
+    return str(record["dynamodb"]["SequenceNumber"] if "dynamodb" in record else record["kinesis"]["sequenceNumber"])
 
 
 def _why(outcome: Outcome) -> str:

@@ -91,7 +91,7 @@ def mapping(given: Json) -> Draft:
     arn = given.get("EventSourceArn")
     draft = Draft(kind="mapping", name="", origin=f"mapping {given['UUID']}")
     function = function_of(draft, given["FunctionArn"])
-    source = str(arn).rpartition(":")[2].partition("/stream/")[0].rpartition("/")[2] if arn else "kafka"
+    source = str(arn).split(":", 5)[-1].partition("/stream/")[0].rpartition("/")[2] if arn else "kafka"
     draft.name = our_name(f"{function}-{source}".replace(".", "-"))
     draft.fields = {"name": draft.name, "event_source_arn": arn, "function_name": function}
     if arn is None:

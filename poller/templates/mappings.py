@@ -28,6 +28,7 @@ SOURCES: Final[Mapping[str, tuple[str, str]]] = {
 """Events of SAM that are pulled: the property that names the source, and an ARN for one that is not known."""
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9]+:[a-z0-9-]*:[0-9]{0,12}:\S+")
+_STREAM_ARN: Final = re.compile("arn:[^:]*:(kinesis|dynamodb):")
 _TEXTS: Final = frozenset({"event_source_arn", "function_name", "starting_position", "name"})
 _NOT_OURS: Final = frozenset({"event_source_arn", "function_name", "name"})
 _UNSAID: Final = frozenset({"Tags", "MetricsConfig", "LoggingConfig"})
@@ -135,7 +136,7 @@ def _settings(draft: Draft, properties: Mapping[str, Tree], resolver: Resolver) 
         elif key in draft.fields:
             at = "destination_config.on_failure.destination" if key == "destination_config" else key
             _say(draft, at, whys, resolver)
-    if "kinesis" in str(draft.fields.get("event_source_arn")) and "starting_position" not in draft.fields:
+    if _STREAM_ARN.match(str(draft.fields.get("event_source_arn"))) and "starting_position" not in draft.fields:
         draft.fields["starting_position"] = "TRIM_HORIZON"
         draft.ask("starting_position", "the template does not say where a new mapping begins")
 

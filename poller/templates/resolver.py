@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from poller.templates.conditions import evaluate
 from poller.templates.reader import TemplateError
-from poller.templates.resources import ATTRIBUTES, NAMES, REFS
+from poller.templates.resources import ATTRIBUTES, NAMES, REFS, STREAM_LABEL
 from poller.templates.values import NO_VALUE, NoValue, Unknown, clean, joined
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ class Resolver:
                 filled["stream"] = self._of_property(resource, "StreamARN")
         finally:
             self._open.discard(resource)
+        if form.endswith(STREAM_LABEL):
+            self.assumed.add("the time of the stream (the table's LatestStreamArn tells it)")
         for pseudo in ("AWS::Region", "AWS::AccountId"):
             if "{" + pseudo.partition("::")[2] + "}" in form:
                 self._assume(pseudo)

@@ -18,6 +18,7 @@ TABLE: Final = "AWS::DynamoDB::Table"
 BUCKET: Final = "AWS::S3::Bucket"
 FUNCTION: Final = "AWS::Lambda::Function"
 SAM_FUNCTION: Final = "AWS::Serverless::Function"
+GLOBAL_TABLE: Final = "AWS::DynamoDB::GlobalTable"
 SAM_TABLE: Final = "AWS::Serverless::SimpleTable"
 ALIAS: Final = "AWS::Lambda::Alias"
 VERSION: Final = "AWS::Lambda::Version"
@@ -29,6 +30,7 @@ NAMES: Final[Mapping[str, str]] = {
     QUEUE: "QueueName",
     TOPIC: "TopicName",
     TABLE: "TableName",
+    GLOBAL_TABLE: "TableName",
     SAM_TABLE: "TableName",
     BUCKET: "BucketName",
     FUNCTION: "FunctionName",
@@ -40,6 +42,10 @@ _PLACE: Final = "{Region}:{AccountId}"
 _FUNCTION_ARN: Final = f"arn:{{Partition}}:lambda:{_PLACE}:function:"
 _QUEUE_URL: Final = "https://sqs.{Region}.{URLSuffix}/{AccountId}/{name}"
 _TOPIC_ARN: Final = f"arn:{{Partition}}:sns:{_PLACE}:{{name}}"
+STREAM_LABEL: Final = "/stream/2026-01-01T00:00:00.000"
+"""Ends the ARN of a table's stream. Its time, which tells streams of a table apart, no template can know."""
+
+_TABLE_ARN: Final = f"arn:{{Partition}}:dynamodb:{_PLACE}:table/{{name}}"
 _CONSUMER_ARN: Final = "{stream}/consumer/{name}:0"
 
 REFS: Final[Mapping[str, str]] = {
@@ -48,6 +54,7 @@ REFS: Final[Mapping[str, str]] = {
     QUEUE: _QUEUE_URL,
     TOPIC: _TOPIC_ARN,
     TABLE: "{name}",
+    GLOBAL_TABLE: "{name}",
     SAM_TABLE: "{name}",
     BUCKET: "{name}",
     FUNCTION: "{name}",
@@ -65,9 +72,11 @@ ATTRIBUTES: Final[Mapping[tuple[str, str], str]] = {
     (QUEUE, "QueueUrl"): _QUEUE_URL,
     (TOPIC, "TopicArn"): _TOPIC_ARN,
     (TOPIC, "TopicName"): "{name}",
-    (TABLE, "Arn"): f"arn:{{Partition}}:dynamodb:{_PLACE}:table/{{name}}",
-    (TABLE, "StreamArn"): f"arn:{{Partition}}:dynamodb:{_PLACE}:table/{{name}}/stream/2026-01-01T00:00:00.000",
-    (SAM_TABLE, "Arn"): f"arn:{{Partition}}:dynamodb:{_PLACE}:table/{{name}}",
+    (TABLE, "Arn"): _TABLE_ARN,
+    (TABLE, "StreamArn"): _TABLE_ARN + STREAM_LABEL,
+    (GLOBAL_TABLE, "Arn"): _TABLE_ARN,
+    (GLOBAL_TABLE, "StreamArn"): _TABLE_ARN + STREAM_LABEL,
+    (SAM_TABLE, "Arn"): _TABLE_ARN,
     (BUCKET, "Arn"): "arn:{Partition}:s3:::{name}",
     (FUNCTION, "Arn"): _FUNCTION_ARN + "{name}",
     (SAM_FUNCTION, "Arn"): _FUNCTION_ARN + "{name}",

@@ -41,7 +41,7 @@ def test_a_file_is_made_for_its_owner_and_never_overwritten(tmp_path: Path, caps
     output = tmp_path / "poller.yaml"
     assert main(["import", str(DATA / "sam.yaml"), *PLACE, "-o", str(output)]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"{output}: 4 functions, 5 mappings; 8 values to set, 9 things left out\n")
+    assert (out, err) == ("", f"{output}: 4 functions, 6 mappings; 9 values to set, 7 things left out\n")
     assert output.stat().st_mode & 0o077 == 0
     config = yaml.safe_load(output.read_text())
     assert tmp_path / config["functions"]["orders-dev"]["code"] == tmp_path / os.path.relpath(DATA / "src/orders", tmp_path)

@@ -8,15 +8,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import pytest
 from botocore import xform_name
 
 from poller import iam
-from poller.apis import dead_letters, kinesis, lambda_, s3, sns, sqs
+from poller.apis import dead_letters, dynamodb_streams, kinesis, lambda_, s3, sns, sqs
 from poller.cli import main
+from poller.destinations import kinesis as target
 from poller.destinations import s3 as bucket
 from poller.destinations import sns as topic
 from poller.destinations import sqs as destination
 from poller.executors import invoke_api
+from poller.sources import dynamodb as dynamodb_source
 from poller.sources import kinesis as kinesis_source
 from poller.sources import sqs as queue_source
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    import pytest
 
 CLIENTS = {"_client", "_polls"}
 STREAM, QUEUE, FAILED = (
@@ -84,12 +86,16 @@ def test_every_call_that_an_api_can_make_has_its_action_and_no_other_has() -> No
     assert {operation for api in apis for method in api.values() for operation in method} == iam.ACTIONS.keys()
 
 
+@pytest.mark.rule("stream.poll.actions")
 def test_each_use_is_allowed_what_its_adapter_asks_and_nothing_else() -> None:
     queues = called(sqs, "BotoSqsApi", "sqs")
     assert asked_by(kinesis_source, called(kinesis, "BotoKinesisApi", "kinesis")) == set(iam.STREAM)
+    tables = called(dynamodb_streams, "BotoDynamoDbStreamsApi", "dynamodbstreams")
+    assert asked_by(dynamodb_source, tables) == set(iam.TABLE) == iam.OF_TABLES.keys()
     assert asked_by(queue_source, queues) == set(iam.QUEUE)
     assert asked_by(destination, queues) == set(iam.DESTINATION)
     assert asked_by(topic, called(sns, "BotoSnsApi", "sns")) == set(iam.TOPIC)
+    assert asked_by(target, called(kinesis, "BotoKinesisApi", "kinesis")) == set(iam.TARGET)
     assert asked_by(bucket, called(s3, "BotoS3Api", "s3")) == set(iam.BUCKET)
     assert asked_by(invoke_api, called(lambda_, "BotoLambdaApi", "lambda")) == set(iam.FUNCTION)
 
@@ -137,6 +143,29 @@ def test_each_resource_stands_where_it_is_used(tmp_path: Path, capsys: pytest.Ca
         {"ReadStreams": [STREAM], "PollQueues": [FAILED, QUEUE], "ReportFailures": [FAILED]},
         "",
     )
+
+
+def test_destinations_need_an_action_by_their_kind_and_those_outside_of_aws_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = f"{STREAM}-failed"
+    kinds = (other, "https://hooks.example.com/failed", "file:failed.jsonl", "arn:aws:s3:::failed")
+    mappings = [stream(name=f"m{n}", event_source_arn=f"{STREAM}-{n}", **to(each)) for n, each in enumerate(kinds)]
+    found, _ = document(capsys, config(tmp_path, *mappings))
+    assert found == {
+        "ReadStreams": [f"{STREAM}-{n}" for n in range(4)],
+        "ReportFailuresToBuckets": ["arn:aws:s3:::failed/*"],
+        "ReportFailuresToStreams": [other],
+    }
+
+
+def test_streams_of_tables_have_actions_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = "arn:aws:dynamodb:eu-west-1:111122223333:table/orders/stream/2026-01-01T00:00:00.000"
+    path = config(tmp_path, stream(event_source_arn=table))
+    assert main(["policy", path]) == 0
+    (statement,) = json.loads(capsys.readouterr().out)["Statement"]
+    actions = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+    assert statement == {"Sid": "ReadTables", "Effect": "Allow", "Action": actions, "Resource": [table]}
 
 
 def test_only_what_is_there_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

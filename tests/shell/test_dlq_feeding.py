@@ -155,14 +155,21 @@ async def test_after_a_failed_message_the_later_ones_of_its_group_stay() -> None
 # ------------------------------------------------------------------------------------------------------- documents of streams
 
 
-def told(*, payload: bool, numbers: tuple[int, ...] = (7, 8)) -> str:
+def shown(number: int, *, table: bool) -> dict[str, object]:
+    """A record of a stream, as far as its name goes."""
+    if table:
+        return {"dynamodb": {"SequenceNumber": str(number)}, "eventSource": "aws:dynamodb"}
+    return {"kinesis": {"sequenceNumber": str(number)}, "eventSource": "aws:kinesis"}
+
+
+def told(*, payload: bool, numbers: tuple[int, ...] = (7, 8), table: bool = False) -> str:
     """The document of records that were given up."""
     given = tuple(
         Record(
             id=str(number),
             position=position(str(number)),
             arrived_at=0.0,
-            payload=orjson.dumps({"kinesis": {"sequenceNumber": str(number)}, "eventSource": "aws:kinesis"}),
+            payload=orjson.dumps(shown(number, table=table)),
         )
         for number in numbers
     )
@@ -181,6 +188,16 @@ async def test_a_document_that_holds_its_event_is_invoked_with_it_alone() -> Non
     assert (tally.done, morgue.bodies(morgue.dead)) == (2, [])
     seen = sorted([record["kinesis"]["sequenceNumber"] for record in call.records] for call in executor.calls)
     assert seen == [["7", "8"], ["9"]]
+
+
+@virtually
+async def test_a_document_of_a_table_is_invoked_as_well() -> None:
+    morgue = Morgue()
+    morgue.send(told(payload=True, table=True))
+    executor = ScriptedExecutor()
+    tally = await fed(morgue, feed(morgue, executor, stream=True))
+    assert (tally.done, morgue.bodies(morgue.dead)) == (1, [])
+    assert [record["dynamodb"]["SequenceNumber"] for record in executor.calls[0].records] == ["7", "8"]
 
 
 @virtually

@@ -70,6 +70,13 @@ async def queues(url: str) -> AsyncIterator[Queues]:
         yield Queues(made)
 
 
+@asynccontextmanager
+async def tables(url: str) -> AsyncIterator[Tables]:
+    """DynamoDB on the server at this URL."""
+    async with client("dynamodb", url) as made:
+        yield Tables(made)
+
+
 async def until(ready: Callable[[Any], bool], ask: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Asks a server until its answer is as wanted, and returns it. Fails with the last answer after `patience` seconds."""
     deadline = asyncio.get_running_loop().time() + patience
@@ -171,6 +178,43 @@ class Streams:
                 raise
             return False
         return True
+
+
+class Tables:
+    """DynamoDB on a server. Tables are named by the ARN of their stream; items are in its JSON, binary values are bytes."""
+
+    def __init__(self, made: Any) -> None:
+        self._client = made
+
+    async def create(self, name: str, key: Sequence[str] = ("id",), view: str = "NEW_AND_OLD_IMAGES") -> str:
+        """Makes a table with a stream; returns the stream's ARN. Its keys are strings: one to hash, and perhaps one to sort."""
+        kinds = ("HASH", "RANGE")
+        made = await self._client.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": each, "KeyType": kind} for each, kind in zip(key, kinds, strict=False)],
+            AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in key],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": view},
+        )
+        arn: str = made["TableDescription"]["LatestStreamArn"]
+        return arn
+
+    async def put(self, arn: str, item: Mapping[str, Any]) -> None:
+        """Writes a whole item."""
+        await self._client.put_item(TableName=table_of(arn), Item=item)
+
+    async def remove(self, arn: str, key: Mapping[str, Any]) -> None:
+        """Takes an item away."""
+        await self._client.delete_item(TableName=table_of(arn), Key=key)
+
+    async def stop_stream(self, arn: str) -> None:
+        """Ends the table's stream; what it holds can be read on."""
+        await self._client.update_table(TableName=table_of(arn), StreamSpecification={"StreamEnabled": False})
+
+
+def table_of(stream_arn: str) -> str:
+    """The name in the ARN of a table's stream."""
+    return stream_arn.split("/")[1]
 
 
 class Queues:
