@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poller.apis.memory import NO_FAULTS, Faults, Link
 from poller.apis.memory_streams import MemoryStreams
+from poller.errors import Unavailable
 
 if TYPE_CHECKING:
     from poller.core.model import ShardId
     from poller.ports import Clock, StreamDescription
     from poller.services import KinesisIterator, KinesisIteratorType, KinesisPage, KinesisShard
+
+MAX_RECORD_BYTES: Final = 1024 * 1024
+"""Kinesis, unless a stream is told to take more."""
 
 
 class MemoryKinesis:
@@ -47,9 +51,15 @@ class MemoryKinesis:
         timestamp: float | None = None,
     ) -> KinesisIterator:
         """See `KinesisApi.get_shard_iterator`."""
-        at = sequence_number if kind == "AFTER_SEQUENCE_NUMBER" else timestamp
+        at = sequence_number if sequence_number is not None else timestamp
         return await self._link.carry("GetShardIterator", lambda: self.streams.iterator(stream_arn, shard, kind, at))
 
     async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
         """See `KinesisApi.get_records`."""
         return await self._link.carry("GetRecords", lambda: self.streams.records(stream_arn, iterator, limit))
+
+    async def put_record(self, stream_arn: str, partition_key: str, data: bytes) -> None:
+        """See `KinesisApi.put_record`."""
+        if len(data) > MAX_RECORD_BYTES:
+            raise Unavailable("PutRecord", "other", f"{stream_arn}: ValidationException: a record of {len(data)} bytes")
+        await self._link.carry("PutRecord", lambda: self.streams.put_record(stream_arn, partition_key, data))

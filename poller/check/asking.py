@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poller.apis.client import AwsSettings
 from poller.apis.errors import Call, perform
 from poller.errors import ConfigError, MappingError, SourceGone, Unavailable
-from poller.iam import ACTIONS
+from poller.iam import ACTIONS, OF_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ class Service:
     """A service at an endpoint, for one mapping's questions.
 
     Attributes:
-        name: `kinesis` or `sqs`.
+        name: `kinesis`, `dynamodbstreams`, `sqs`, ...
         patience: seconds for one call.
     """
 
@@ -71,11 +71,12 @@ def said(error: Unavailable) -> str:
 
 
 def _remedy(error: Unavailable, service: Service) -> str:
-    if error.kind == "auth" and ("redential" in str(error) or error.operation not in ACTIONS):
+    actions = OF_TABLES if service.name == "dynamodbstreams" else ACTIONS
+    if error.kind == "auth" and ("redential" in str(error) or error.operation not in actions):
         return "give poller AWS credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID, or the role of its host"
     if error.kind == "auth":
         return (
-            f"check which credentials poller has, and that they allow {ACTIONS[error.operation]}"
+            f"check which credentials poller has, and that they allow {actions[error.operation]}"
             " (`poller policy` prints what is needed)"
         )
     if error.kind in {"connection", "timeout"}:

@@ -12,11 +12,13 @@ from poller.apis.client import AwsClients, Transport
 from poller.check.asking import Service
 from poller.check.finding import Subject
 from poller.check.functions import ask_inline, ask_plugin, ask_process
+from poller.check.outward import ask_outward
 from poller.check.queues import ask_destination, ask_queue
 from poller.check.remote import ask_http, ask_lambda
-from poller.check.reporting import ask_bucket, ask_topic
+from poller.check.reporting import ask_bucket, ask_target, ask_topic
 from poller.check.store import ask_store
 from poller.check.streams import ask_stream
+from poller.check.tables import ask_table
 from poller.config import (
     HttpFunctionConfig,
     InlineFunctionConfig,
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     Asking = Coroutine[None, None, list[Finding]]
 
 CONNECTIONS: Final = 50
+
+CLIENTS: Final = {"dynamodb": "dynamodbstreams"}
+"""What the SDK calls a source's service, where that is not its name in ARNs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +119,21 @@ def _about_functions(config: Config, clock: Clock, how: tuple[AwsClients, float]
 def _about_mapping(mapping: MappingConfig, config: Config, clock: Clock, how: tuple[AwsClients, float]) -> Iterator[Question]:
     clients, patience = how
     about = Subject(f"mapping {mapping.name}" + ("" if mapping.enabled else " (disabled)"))
-    source = Service(clients=clients, name=mapping.source_type, connection=config.source_connection(mapping), patience=patience)
+    service = CLIENTS.get(mapping.source_type, mapping.source_type)
+    source = Service(clients=clients, name=service, connection=config.source_connection(mapping), patience=patience)
     timeout = config.functions[mapping.function_name].timeout
     match mapping:
         case StreamMappingConfig():
-            yield Question(about=about, ask=lambda: ask_stream(mapping, source, about, clock.time()))
+            if mapping.reads_table:
+                yield Question(about=about, ask=lambda: ask_table(mapping, source, about))
+            else:
+                yield Question(about=about, ask=lambda: ask_stream(mapping, source, about, clock.time()))
         case QueueMappingConfig():
             yield Question(about=about, ask=lambda: ask_queue(mapping, source, about, timeout))
     target, connection = mapping.destination_config.on_failure, config.destination_connection(mapping)
-    if target.destination is not None and connection is not None:
+    if target.destination is not None and connection is None:
+        yield Question(about=about, ask=lambda: ask_outward(target, about))
+    elif connection is not None:
         there = Service(clients=clients, name=target.kind, connection=connection, patience=patience)
-        ask = {"sqs": ask_destination, "sns": ask_topic, "s3": ask_bucket}[target.kind]
-        yield Question(about=about, ask=lambda: ask(target.arn, there, about))
+        ask = {"sqs": ask_destination, "sns": ask_topic, "s3": ask_bucket, "kinesis": ask_target}[target.kind]
+        yield Question(about=about, ask=lambda: ask(target.named, there, about))

@@ -9,6 +9,9 @@ from poller.check.asking import explained
 from poller.errors import ConfigError, PollerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from poller.apis.sdk import Json, Sdk
     from poller.check.asking import Service
     from poller.check.finding import Finding, Subject
@@ -19,20 +22,28 @@ PORTS: Final = {"http": 80, "https": 443}
 
 async def ask_http(config: HttpFunctionConfig, about: Subject) -> list[Finding]:
     """Whether somebody listens at the function's URL, and can be trusted. No request is made: any would invoke an emulator."""
-    from poller.executors.http import tls  # noqa: PLC0415  (adapters are imported where they are used)
-    from poller.executors.reach import reach  # noqa: PLC0415  (the same)
+    where, trouble = await listens(config.url, config.ca_file, allow_link_local=config.allow_link_local)
+    return [trouble(about) if trouble else about.ok(f"{where} takes connections ({config.spoken}); it is not invoked")]
 
-    url = urlsplit(config.url)
+
+async def listens(text: str, ca_file: Path | None, *, allow_link_local: bool) -> tuple[str, Callable[[Subject], Finding] | None]:
+    """Host and port of a URL, and what is wrong there, to be told of somebody; None: it takes connections, and can be trusted."""
+    from poller.web.client import tls  # noqa: PLC0415  (adapters are imported where they are used)
+    from poller.web.reach import reach  # noqa: PLC0415  (the same)
+
+    url = urlsplit(text)
     host, port = url.hostname or "", url.port or PORTS[url.scheme]
     try:
-        context = tls(config.ca_file) if url.scheme == "https" else None
-        await reach(host, port, context, allow_link_local=config.allow_link_local)
+        context = tls(ca_file) if url.scheme == "https" else None
+        await reach(host, port, context, allow_link_local=allow_link_local)
     except ConfigError as error:
-        return [about.failed(str(error), "correct the configuration")]
+        said, remedy = str(error), "correct the configuration"
     except OSError as error:
-        trouble = " ".join((error.strerror or str(error)).split())
-        return [about.failed(f"no connection to {url.netloc}: {trouble}", "check that it runs, its address, and the network")]
-    return [about.ok(f"{url.netloc} takes connections ({config.spoken}); it is not invoked")]
+        said = f"no connection to {url.netloc}: {' '.join((error.strerror or str(error)).split())}"
+        remedy = "check that it runs, its address, and the network"
+    else:
+        return url.netloc, None
+    return url.netloc, lambda about: about.failed(said, remedy)
 
 
 async def ask_lambda(config: LambdaFunctionConfig, service: Service, about: Subject) -> list[Finding]:

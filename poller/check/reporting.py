@@ -1,4 +1,4 @@
-"""Questions about SNS topics and S3 buckets as failure destinations. Nothing is published or put there."""
+"""Questions about topics, buckets and streams as failure destinations. Nothing is published or put there."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ async def ask_bucket(arn: str, service: Service, about: Subject) -> list[Finding
     name = arn.rpartition(":")[2]
     return await _ask(
         f"bucket {name}", service, about, lambda: service.ask("HeadBucket", arn, lambda each: each.head_bucket(Bucket=name))
+    )
+
+
+async def ask_target(arn: str, service: Service, about: Subject) -> list[Finding]:
+    """Whether a stream is there. That it can be written to only a record could show."""
+    name = arn.rpartition("/")[2]
+    return await _ask(
+        f"stream {name}",
+        service,
+        about,
+        lambda: service.ask("DescribeStreamSummary", arn, lambda each: each.describe_stream_summary(StreamARN=arn)),
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping  # noqa: TC003  (pydantic reads th
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from poller.config.arn import FIFO_SUFFIX, Arn, failure_destination
+from poller.config.arn import FIFO_SUFFIX, Arn
+from poller.config.destination import DestinationConfig
 from poller.config.fields import Endpoint, Name, Region, Text, Uuid, canonical
 from poller.config.filters import FilterCriteria, pattern_faults
 from poller.config.section import LambdaSection, given_key, given_text, given_value
@@ -29,46 +30,6 @@ LONGEST_WINDOW = 300
 
 ABSENT = "is not supported yet: "
 _KAFKA_ONLY = ABSENT + "it belongs to Kafka; use a Kinesis stream or an SQS queue"
-
-
-class OnFailure(LambdaSection):
-    """Where records go that are given up."""
-
-    destination: Annotated[str, AfterValidator(failure_destination)] | None = Field(
-        default=None,
-        description="ARN of a standard SQS queue, a standard SNS topic, or an S3 bucket; Lambda's failure document is sent there,"
-        ' of a queue the message itself. Default: none; "" is none too.',
-    )
-    include_payload: bool = Field(
-        default=False,
-        description="true: documents of streams hold the event that was given up, as text, also where Lambda sends none (SQS,"
-        " SNS); what is larger than the service takes stays undelivered. S3 always has it. Default false, as Lambda.",
-    )
-
-    @property
-    def arn(self) -> str:
-        """The ARN of the one that is configured."""
-        assert self.destination is not None  # noqa: S101  whoever asks has looked
-        return self.destination
-
-    @property
-    def kind(self) -> Literal["sqs", "sns", "s3"]:
-        """Its service."""
-        service = Arn.of(self.arn).service
-        return "sns" if service == "sns" else "s3" if service == "s3" else "sqs"
-
-
-class DestinationConfig(LambdaSection):
-    """Lambda's DestinationConfig."""
-
-    refused: ClassVar[Mapping[str, str]] = {
-        "on_success": "cannot be set: Unsupported DestinationConfig parameter for given event source mapping type."
-    }
-
-    on_failure: OnFailure = Field(
-        default_factory=OnFailure,
-        description="Where records go that are given up. Default: nowhere, they are dropped.",
-    )
 
 
 class EventSourceMapping(LambdaSection):
@@ -135,6 +96,12 @@ class EventSourceMapping(LambdaSection):
         default_factory=DestinationConfig,
         description="Where records go that are given up. Default: nowhere, they are dropped.",
     )
+    on_destination_error: Literal["wait", "drop"] = Field(
+        default="wait",
+        description="What becomes of given up records that the destination does not take. wait: they are kept, their shard or"
+        " message waits, and it is tried again until it has them; drop: as Lambda does, after three tries they are lost, counted"
+        " and logged. Default wait, because nothing is lost without being asked.",
+    )
     region: Region | None = Field(
         default=None,
         description="Region of the source's endpoint. Default: the one in the ARN.",
@@ -155,17 +122,17 @@ class EventSourceMapping(LambdaSection):
 
     @property
     def source_type(self) -> str:
-        """The kind of source, as metrics name it: kinesis, sqs."""
+        """The kind of source, as metrics name it: kinesis, dynamodb, sqs."""
         return self.arn.service
 
     @property
     def shape(self) -> FilterShape:
         """What filter patterns see of the source's records."""
-        return self.filter_shape()
+        return self.filter_shape(self.event_source_arn)
 
     @classmethod
-    def filter_shape(cls) -> FilterShape:
-        """The shape of this kind of source."""
+    def filter_shape(cls, arn: str, /) -> FilterShape:
+        """The shape of the records of a source of this kind, by its ARN."""
         raise NotImplementedError
 
     @property
@@ -181,8 +148,10 @@ class EventSourceMapping(LambdaSection):
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
         """Each pattern can be compiled for this source."""
-        yield from pattern_faults(given, cls.filter_shape)
+        yield from pattern_faults(given, lambda: cls.filter_shape(given_text(given, "event_source_arn") or ""))
         yield from _fifo_destination(given)
+        yield from _to_itself(given)
+        yield from _dropping(given)
 
 
 def _fifo_destination(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
@@ -193,6 +162,22 @@ def _fifo_destination(given: Mapping[str, object]) -> Iterator[InitErrorDetails]
         at = ("destination_config", "on_failure", "destination")
         key = given_key(given_value(given_value(given, "destination_config"), "on_failure"), "destination")
         yield fault(at, f'"{key}" cannot be a FIFO queue (Lambda refuses it too): use a standard one')
+
+
+def _to_itself(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+    """A stream that gets what is given up of it; queues say so themselves."""
+    target = given_text(given_value(given_value(given, "destination_config"), "on_failure"), "destination")
+    if target and ":kinesis:" in target and target == given_text(given, "event_source_arn"):
+        at = ("destination_config", "on_failure", "destination")
+        yield fault(at, "what fails would come back for ever: the destination must be another stream than the source")
+
+
+def _dropping(given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
+    """What it does where a destination fails can be said only where there is one."""
+    key, target = given_key(given, "on_destination_error"), given_value(given_value(given, "destination_config"), "on_failure")
+    if key is not None and given_text(given, key) == "drop" and not given_text(target, "destination"):
+        text = f'"{key}" needs destination_config.on_failure.destination: without one what is given up is dropped anyway'
+        yield fault((key,), text, at="key")
 
 
 def default_uuid(name: str) -> MappingId:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003  (pydantic reads the annotations)
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pydantic import ValidationInfo as Info
 
 from poller.config.fields import FolderPath  # noqa: TC001  (the same)
 from poller.config.function import OF_PROCESS, REFUSED, BaseFunction
 from poller.config.secret_files import each_filled_in
-from poller.config.section import given_key, given_text, given_value, origin
-from poller.config.wording import fault, must
-from poller.core.addresses import forbidden
+from poller.config.section import origin
+from poller.config.web import HEADER, Header, HeaderValue, Url, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,49 +24,6 @@ if TYPE_CHECKING:
 REMOTE_CONCURRENCY: Final = 1000
 EMULATOR: Final = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 """The path that Lambda's Runtime Interface Emulator answers on."""
-
-OWN_HEADERS: Final = re.compile(
-    r"host|connection|content-(?:length|type|encoding)|transfer-encoding|accept-encoding|expect|te|trailer|upgrade|user-agent"
-    r"|lambda-runtime-.*|x-amzn-.*|traceparent|ce-.*",
-    re.IGNORECASE,
-)
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[!-~](?:[\t -~]*[!-~])?")
-
-
-def _header(text: str) -> str:
-    if not _HEADER.fullmatch(text):
-        raise must("cannot be the name of a header: letters, digits and -")
-    if OWN_HEADERS.fullmatch(text):
-        raise must("is set by poller itself: leave it out")
-    return text
-
-
-def _header_value(text: str) -> str:
-    if not _VALUE.fullmatch(text):
-        raise must("must be visible ASCII, on one line, and not empty")
-    return text
-
-
-def _url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in {"http", "https"} and url.hostname and (url.port is None or url.port > 0)
-    except ValueError:
-        usable = False
-    else:
-        usable = usable and not (url.username or url.password or url.query or url.fragment or any(map(str.isspace, text)))
-    if not usable:
-        raise must(
-            "must be a URL, http://HOST:PORT/PATH or https://HOST:PORT/PATH, without user, password or query: put secrets"
-            " into headers_file"
-        )
-    return text
-
-
-Header = Annotated[str, AfterValidator(_header)]
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
-Url = Annotated[str, AfterValidator(_url)]
 
 
 class HttpFunctionConfig(BaseFunction):
@@ -126,21 +82,12 @@ class HttpFunctionConfig(BaseFunction):
     @classmethod
     def from_files(cls, given: dict[str, object], info: Info) -> list[InitErrorDetails]:
         """`headers_file`: what the files hold joins `headers`."""
-        return each_filled_in(given, "headers", origin(info).folder, names=_HEADER)
+        return each_filled_in(given, "headers", origin(info).folder, names=HEADER)
 
     @classmethod
     def rules(cls, given: Mapping[str, object]) -> Iterator[InitErrorDetails]:
         """An address that no request may go to need not be looked up to be known."""
-        key, url = given_key(given, "url"), given_text(given, "url")
-        if key is None or url is None:
-            return
-        try:
-            host = urlsplit(url).hostname or ""
-        except ValueError:
-            return
-        if why := forbidden(host, allow_link_local=given_value(given, "allow_link_local") is True):
-            remedy = "; allow_link_local: true lets it be" if "link-local" in why else ""
-            yield fault((key,), f'"{key}" cannot be used: {why}{remedy}')
+        yield from unreachable(given, "url")
 
     @property
     def spoken(self) -> Literal["rie", "raw", "cloudevents"]:

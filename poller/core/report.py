@@ -7,14 +7,15 @@ it is absent where the records expired or the event was too large, and its `func
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from poller.core.envelope import envelope
+from poller.core.envelope import TAIL, envelope
 from poller.core.model import Failed, MappingId, Partial, Record, ShardId, sequence_number
+from poller.core.windows import info, tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,7 @@ class FailureReport:
         at: when it was given up, Unix seconds.
         document: Lambda's document, JSON-ready.
         records: the records, for destinations that carry the payload.
+        tail: what followed them in the event.
     """
 
     mapping: MappingId
@@ -58,6 +60,7 @@ class FailureReport:
     at: float
     document: Mapping[str, object]
     records: tuple[Record, ...]
+    tail: bytes = TAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +125,30 @@ def _of_message(discard: Discard, at: float, queue_arn: str) -> dict[str, object
     return document | {"version": "1.0", "timestamp": iso(at), "SqsMessageInfo": info}
 
 
+class Shortened(NamedTuple):
+    """A destination did not take a report with its payload, and has it without; `size` of the payload, in bytes."""
+
+    size: int
+
+
 def document(report: Report, *, payload: bool) -> bytes:
     """What a destination is told, as JSON; with `payload` also the event that was given up, as the text that it was."""
-    told = dict(report.document)
-    if payload:
-        told["payload"] = envelope(report.records).decode()
-    return orjson.dumps(told)
+    return orjson.dumps({**report.document, "payload": _payload(report).decode()} if payload else dict(report.document))
+
+
+def shortened(report: Report) -> tuple[bytes, Shortened]:
+    """The same where the payload is more than the destination takes: it is null, and its size is told."""
+    size = len(_payload(report))
+    return orjson.dumps({**report.document, "payload": None, "payloadSize": size}), Shortened(size)
+
+
+def _payload(report: Report) -> bytes:
+    return envelope(report.records, report.tail if isinstance(report, FailureReport) else TAIL)
+
+
+def place_of(report: Report) -> str:
+    """Where it comes from: a shard, or the name of a queue."""
+    return report.shard if isinstance(report, FailureReport) else report.source
 
 
 def _as_sent(attribute: Mapping[str, object]) -> dict[str, str]:
@@ -144,7 +165,11 @@ def stream_report(facts: StreamFacts, shard: ShardId, discard: Discard, at: floa
     document["version"] = "1.0"
     document["timestamp"] = iso(at)
     document[facts.batch_info] = _batch_info(facts, shard, discard.records)
-    return FailureReport(mapping=facts.mapping, shard=shard, at=at, document=document, records=discard.records)
+    report = FailureReport(mapping=facts.mapping, shard=shard, at=at, document=document, records=discard.records)
+    if (window := discard.attempt.window) is None:
+        return report
+    document["timeWindowInfo"] = info(window)
+    return replace(report, tail=tail(window, shard, facts.stream_arn))
 
 
 def iso(at: float, *, seconds_only: bool = False) -> str:
@@ -176,6 +201,8 @@ def _response_context(discard: Discard) -> dict[str, object] | None:
 
 
 def _batch_info(facts: StreamFacts, shard: ShardId, records: tuple[Record, ...]) -> dict[str, object]:
+    if not records:  # the invocation that closes a window
+        return {"shardId": shard, "streamArn": facts.stream_arn}
     first, last = records[0], records[-1]
     return {
         "shardId": shard,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
-from uuid import UUID, uuid5
 
-from poller.core.report import FailureReport, document
+from poller.core.report import document, place_of
+from poller.telling import report_id
 
 if TYPE_CHECKING:
     from poller.core.report import Report
@@ -37,7 +37,5 @@ class S3Destination:
 
 def object_key(report: Report) -> str:
     """`aws/lambda/UUID/SHARD/2019/11/14/2019-11-14T00.38.06-UUID`, UTC; the last follows from what was given up, and when."""
-    place = report.shard if isinstance(report, FailureReport) else report.source
-    name = uuid5(UUID(report.mapping), f"{place} {report.at!r} {report.records[0].id} {report.records[-1].id}")
     at = datetime.fromtimestamp(report.at, UTC)
-    return f"aws/lambda/{report.mapping}/{place}/{at:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{name}"
+    return f"aws/lambda/{report.mapping}/{place_of(report)}/{at:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{report_id(report)}"

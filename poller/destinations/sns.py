@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
-from poller.core.report import FailureReport, MessageReport, document
+from poller.core.report import FailureReport, MessageReport
+from poller.telling import tell
 
 if TYPE_CHECKING:
-    from poller.core.report import Report
+    from poller.core.report import Report, Shortened
     from poller.services import SnsApi, SqsAttribute
 
 
@@ -29,13 +30,17 @@ class SnsDestination:
         """For metrics."""
         return "sns"
 
-    async def send(self, report: Report) -> None:
+    async def send(self, report: Report) -> Shortened | None:
         """One publication for each report."""
         match report:
             case FailureReport():
-                await self.api.publish(self.topic_arn, document(report, payload=self.include_payload).decode())
+                return await tell(report, self._publish, payload=self.include_payload)
             case MessageReport():
                 attributes = {name: cast("SqsAttribute", given) for name, given in report.attributes.items()}
                 await self.api.publish(self.topic_arn, report.body, attributes)
+                return None
             case _:
                 assert_never(report)
+
+    async def _publish(self, told: bytes) -> None:
+        await self.api.publish(self.topic_arn, told.decode())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
-from poller.core.report import FailureReport, MessageReport, document
+from poller.core.report import FailureReport, MessageReport
 from poller.services import InGroup
+from poller.telling import tell
 
 if TYPE_CHECKING:
-    from poller.core.report import Report
+    from poller.core.report import Report, Shortened
     from poller.services import SqsApi, SqsAttribute
 
 
@@ -30,16 +31,20 @@ class SqsDestination:
         """For metrics."""
         return "sqs"
 
-    async def send(self, report: Report) -> None:
+    async def send(self, report: Report) -> Shortened | None:
         """One message for each report."""
         match report:
             case FailureReport():
-                await self.api.send_message(self.queue_arn, document(report, payload=self.include_payload).decode())
+                return await tell(report, self._send, payload=self.include_payload)
             case MessageReport():
                 attributes = {name: cast("SqsAttribute", given) for name, given in report.attributes.items()}
                 await self.api.send_message(self.queue_arn, report.body, attributes, self._place(report))
+                return None
             case _:
                 assert_never(report)
+
+    async def _send(self, told: bytes) -> None:
+        await self.api.send_message(self.queue_arn, told.decode())
 
     def _place(self, report: MessageReport) -> InGroup | None:
         """A FIFO queue keeps the groups, and their order, of the one that the message comes from."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from poller.observe import logs
+from poller.observe.operator import user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def audited(deed: Deed, tally: Tally, clock: Clock) -> Iterator[None]:
     """Tells of it, whatever ends it but a `kill -9`."""
     log = logs.logger(action=deed.action, queue=deed.queue)
     wish = deed.wish
-    log.info("dlq_started", to=deed.to or None, pattern=wish.pattern, limit=wish.limit, rate=wish.rate, by=_user())
+    log.info("dlq_started", to=deed.to or None, pattern=wish.pattern, limit=wish.limit, rate=wish.rate, by=user())
     began, whole = clock.monotonic(), False
     try:
         yield
@@ -52,10 +52,3 @@ def audited(deed: Deed, tally: Tally, clock: Clock) -> Iterator[None]:
             doubtful=tally.doubtful,
             seconds=round(clock.monotonic() - began, 3),
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

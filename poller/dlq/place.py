@@ -50,10 +50,10 @@ async def of_mapping(mapping: MappingConfig, config: Config, apis: Callable[[Con
         if redriven is not None:
             other = f"what it sends to {destination} itself is not in it" if destination else ""
             return Place(queue_arn=redriven, connection=source, mapping=mapping, note=other)
-    if destination is None or connection is None:
+    if destination is None:
         policy = "its queue has no redrive policy, and it has" if isinstance(mapping, QueueMappingConfig) else "it has"
         raise CannotDo(f"mapping {mapping.name} has no dead-letter queue: {policy} no destination_config.on_failure")
-    if mapping.destination_config.on_failure.kind != "sqs":
+    if connection is None or mapping.destination_config.on_failure.kind != "sqs":
         raise CannotDo(f"what mapping {mapping.name} gives up goes to {destination}, which is no queue: look there")
     return Place(queue_arn=destination, connection=connection, mapping=mapping)
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from poller.core.report import iso
+from poller.observe.columns import age
 from poller.observe.console import CONTROL
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 EXCERPT: Final = 60
 """Characters of a body in a table."""
-
-PARTS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def table(letters: Sequence[Letter], now: float, *, bodies: bool, documents: bool) -> Iterator[str]:
@@ -45,17 +44,6 @@ def _row(letter: Letter, now: float, *, bodies: bool, documents: bool) -> list[s
     else:
         more = [iso(letter.first_received_at), letter.group or "-"]
     return [*head, *map(printable, more), *[excerpt(letter.body)][: int(bodies)]]
-
-
-def age(seconds: float) -> str:
-    """The two largest parts: `3 d 4 h`."""
-    left = max(0, int(seconds))
-    parts: list[str] = []
-    for size, unit in PARTS:
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def excerpt(body: str) -> str:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import io
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from poller import __version__
 from poller.core.envelope import MAX_EVENT_BYTES
 from poller.core.model import Errored, Figures, Refused, TooLarge
-from poller.errors import ConfigError
 from poller.executors import payloads
-from poller.executors.guard import guarded
-from poller.executors.http_answer import Asked, Reply, judge
+from poller.executors.http_answer import Asked, judge
 from poller.executors.http_request import headers_of
 from poller.executors.worker import MAX_ANSWER_BYTES
+from poller.web.client import described, session, tls
+from poller.web.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +34,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5.0
 CONNECT_SHARE: Final = 0.8
 """What a connection may take: less than all the time there is, so that a missing host is no time-out of the function."""
-
-IDLE_SECONDS: Final = 1.0
-"""An idle connection is closed so soon because the other side closes it too, at a time of its own: a request that it has not seen
-and one that it has taken and died over look the same from here, and must not be sent twice."""
-
-NAMES_SECONDS: Final = 10
-"""What the DNS said is believed for so long."""
 
 LARGE: Final = 1024 * 1024
 
@@ -80,19 +71,8 @@ class HttpExecutor:
 
     async def __aenter__(self) -> Self:
         spec = self._spec
-        connector = aiohttp.TCPConnector(
-            limit=spec.maximum_concurrency,
-            ttl_dns_cache=NAMES_SECONDS,
-            keepalive_timeout=IDLE_SECONDS,
-            ssl=self._tls or True,
-            socket_factory=guarded(allow_link_local=spec.allow_link_local),
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers={"User-Agent": f"poller/{__version__}", "Accept-Encoding": "identity", **spec.headers},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
+        self._session = session(
+            spec.headers, self._tls, allow_link_local=spec.allow_link_local, connections=spec.maximum_concurrency
         )
         return self
 
@@ -112,11 +92,11 @@ class HttpExecutor:
             async with asyncio.timeout(allowed):
                 reply = await self._post(invocation, allowed, now)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            return Refused("unavailable", detail=f"no connection to {self._where}: {_described(error)}")
+            return Refused("unavailable", detail=f"no connection to {self._where}: {described(error)}")
         except TimeoutError:
             return Errored("timeout", payloads.timed_out(invocation.request_id, allowed), self._figures(begun))
         except (aiohttp.ClientError, OSError) as error:
-            text = f"the connection broke before the answer was there: {_described(error)}"
+            text = f"the connection broke before the answer was there: {described(error)}"
             return Errored("crash", payloads.broken_off(invocation.request_id, text), self._figures(begun))
         asked = Asked(
             protocol=self._spec.protocol,
@@ -154,17 +134,3 @@ async def _body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
         if max(size, promised) > MAX_ANSWER_BYTES:
             return parts[0], max(size, promised)
     return parts[0] if len(parts) == 1 else b"".join(parts), 0
-
-
-def _described(error: Exception) -> str:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    return f"{type(error).__name__}: {' '.join(text.split())[:300]}" if text else type(error).__name__
-
-
-def tls(ca_file: Path | None) -> ssl.SSLContext:
-    """How servers are checked. Raises `ConfigError` where the file is of no use."""
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as error:  # `SSLError` is an `OSError`
-        raise ConfigError(f"ca_file {ca_file}: no certificates can be read from it: {error}") from error

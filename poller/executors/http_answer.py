@@ -7,9 +7,7 @@ object when its process ended; 400 without a body while it runs another invocati
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -18,21 +16,14 @@ from poller.core.model import Errored, Refused, Returned, TooLarge
 from poller.executors import payloads
 from poller.executors.foreign import OUT_OF_TIME, error_object, errored
 from poller.executors.worker import too_large
+from poller.web.reply import EXCERPT, MOVED, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from poller.core.model import Answer, Figures
     from poller.executors.foreign import Kind
     from poller.executors.http_request import Protocol
+    from poller.web.reply import Reply
 
-EXCERPT: Final = 300
-"""Characters of a body that an error quotes."""
-
-LONGEST_PAUSE: Final = 300.0
-"""Seconds: nobody holds up a mapping for longer by a Retry-After."""
-
-MOVED: Final = frozenset({301, 302, 307, 308})
 BAD_REQUEST, CONTENT_TOO_LARGE, TOO_MANY_REQUESTS = 400, 413, 429
 UNAVAILABLE = 503
 BROKEN: Final[dict[int, Kind]] = {502: "crash", 504: "timeout"}
@@ -41,34 +32,6 @@ BROKEN: Final[dict[int, Kind]] = {502: "crash", 504: "timeout"}
 EMULATOR_FAILED: Final = frozenset({500, 502, 504})
 ERROR_HEADERS: Final = ("lambda-runtime-function-error-type", "x-amz-function-error")
 HTTP_ERROR: Final = "Function.HttpError"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An HTTP answer.
-
-    Attributes:
-        headers: of any spelling; looked up without regard to case.
-        body: all of it; of one that is too large, its beginning.
-        size: of the whole body in bytes as far as it is known, where it is too large; else 0.
-    """
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-    size: int = 0
-
-    @property
-    def line(self) -> str:
-        """The status as a person reads it."""
-        return f"HTTP {self.status} {self.reason}".rstrip()
-
-    @property
-    def excerpt(self) -> str:
-        """The beginning of the body on one line, behind a colon; empty where there is none."""
-        text = " ".join(self.body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
-        return f": {''.join(each if each.isprintable() else '?' for each in text)}" if text else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +52,11 @@ class Asked:
 
 def judge(reply: Reply, asked: Asked) -> Answer:
     """The answer of the executor."""
-    good = reply.status // 100 == 2  # noqa: PLR2004 - the class of the status
-    if good and reply.size:
+    if reply.good and reply.size:
         return Errored("function_error", too_large(reply.size), asked.figures)
     if asked.protocol == "rie" and (answer := _of_emulator(reply, asked)) is not None:
         return answer
-    return _succeeded(reply, asked) if good else _refused(reply, asked) or _failed(reply, asked)
+    return _succeeded(reply, asked) if reply.good else _refused(reply, asked) or _failed(reply, asked)
 
 
 # ------------------------------------------------------------------------------------------------------------------- emulators
@@ -131,14 +93,14 @@ def _succeeded(reply: Reply, asked: Asked) -> Answer:
     encoding = reply.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         return Errored(
-            "function_error", _error(HTTP_ERROR, asked, f"the answer is encoded ({encoding[:50]}), unasked"), asked.figures
+            "function_error", _error(HTTP_ERROR, asked, f"the answer is encoded ({shown(encoding)}), unasked"), asked.figures
         )
     flagged = next((reply.headers[name] for name in ERROR_HEADERS if name in reply.headers), None)
     if flagged is None:
         return Returned(reply.body, asked.figures)
     if error_object(reply.body) is not None:
         return errored(reply.body, asked.figures)
-    return errored(_error(flagged[:EXCERPT], asked, reply.excerpt.removeprefix(": ") or "no error message"), asked.figures)
+    return errored(_error(shown(flagged), asked, reply.excerpt.removeprefix(": ") or "no error message"), asked.figures)
 
 
 def _refused(reply: Reply, asked: Asked) -> Refused | TooLarge | None:
@@ -147,14 +109,12 @@ def _refused(reply: Reply, asked: Asked) -> Refused | TooLarge | None:
     if reply.status == CONTENT_TOO_LARGE:
         return TooLarge(asked.event_size)
     if reply.status == TOO_MANY_REQUESTS:
-        return Refused("throttled", _pause(reply, asked.now), detail)
+        return Refused("throttled", reply.pause(asked.now), detail)
     if reply.status == UNAVAILABLE:
-        return Refused("unavailable", _pause(reply, asked.now), detail)
+        return Refused("unavailable", reply.pause(asked.now), detail)
     if reply.status in MOVED:
-        target = reply.headers.get("location", "nowhere")[:EXCERPT]
-        return Refused(
-            "unavailable", detail=f"{reply.line}: redirects are not followed; it says that the function is at {target}"
-        )
+        text = f"{reply.line}: redirects are not followed; it says that the function is at {reply.target}"
+        return Refused("unavailable", detail=text)
     return None
 
 
@@ -163,18 +123,6 @@ def _failed(reply: Reply, asked: Asked) -> Answer:
         return errored(reply.body, asked.figures)
     kind = BROKEN.get(reply.status, "function_error")
     return Errored(kind, _error(HTTP_ERROR, asked, f"{reply.line}{reply.excerpt}"), asked.figures)
-
-
-def _pause(reply: Reply, now: float) -> float | None:
-    """Seconds of a Retry-After, which is a number of them or a date; None where there is none that can be read."""
-    text = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return min(float(text), LONGEST_PAUSE)
-    try:
-        moment = parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, moment - now), LONGEST_PAUSE)
 
 
 def _error(error_type: str, asked: Asked, text: str) -> bytes:

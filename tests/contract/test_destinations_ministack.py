@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,3 +164,6 @@ async def test_the_key_is_lambdas() -> None:
     uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     pattern = rf"aws/lambda/{uuid}/{SHARD}/2023/11/14/2023-11-14T22\.13\.20-{uuid}"
     assert re.fullmatch(pattern, object_key(STREAM))
+    closing = replace(STREAM, records=())  # of a window that closed without records
+    assert re.fullmatch(pattern, object_key(closing))
+    assert object_key(closing) != object_key(STREAM)

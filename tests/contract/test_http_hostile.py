@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from support.hostile import Behaviour, Hostile, cut_short, hang_up, hostile, nonsense, reply, reset, silence, trickle
+from support.hostile import Behaviour, Hostile, cut_short, hang_up, hostile, nonsense, raw, reply, reset, silence, trickle
 
 from poller.clock import SystemClock
 from poller.core.model import Answer, Errored, Refused, Returned, TooLarge
@@ -136,6 +136,15 @@ async def test_redirects_are_not_followed_and_the_refusal_says_where_to(server: 
     answer = await asked(server, reply(status, location=f"{server.url}/elsewhere"))
     assert isinstance(answer, Refused)
     assert answer.detail.endswith(f"redirects are not followed; it says that the function is at {server.url}/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "head", [b"500 F\xe9hler", b"503 F\xe9hler", b"200 OK\r\nx-amz-function-error: \xe9", b"200 OK\r\ncontent-encoding: \xe9"]
+)
+async def test_what_is_no_text_in_an_answer_can_still_be_told(server: Hostile, head: bytes) -> None:
+    answer = await asked(server, raw(b"HTTP/1.1 " + head + b"\r\ncontent-length: 0\r\n\r\n"))
+    assert isinstance(answer, Errored | Refused)
+    assert "?" in (answer.detail if isinstance(answer, Refused) else answer.payload.decode())
 
 
 async def test_an_encoding_that_nobody_asked_for_is_an_error(server: Hostile) -> None:

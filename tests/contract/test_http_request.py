@@ -19,11 +19,11 @@ from poller import __version__
 from poller.clock import SystemClock
 from poller.core.model import Invocation, Refused, Returned
 from poller.errors import ConfigError
-from poller.executors.guard import guarded
 from poller.executors.http import HttpExecutor, HttpSpec
 from poller.executors.inline import InlineExecutor, InlineSpec
 from poller.testing.doubles import SetClock
 from poller.testing.executors import FUNCTION_ARN, REQUEST_ID, invocation
+from poller.web.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -164,7 +164,7 @@ async def test_what_a_name_stands_for_is_judged_when_it_is_connected_to(
         family = socket.AF_INET if "." in stands_for[0] else socket.AF_INET6
         return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)]
 
-    monkeypatch.setattr("poller.executors.http.NAMES_SECONDS", 0)
+    monkeypatch.setattr("poller.web.client.NAMES_SECONDS", 0)
     async with HttpExecutor(HttpSpec(url=f"http://rebound.test:{port}"), SystemClock()) as executor:
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         server.then(reply(200, b"null", connection="close"))

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.build import RAISED, attempt, record, reported
 
+from poller.core.memo import Window
 from poller.core.model import Attempt, Discard, Failed, FailureKind, MappingId, Outcome, Record, ShardId, position
 from poller.core.policy import StreamPolicy
 from poller.core.report import StreamFacts, iso, stream_report
+from poller.core.report import document as destination_document
 
 rule = pytest.mark.rule
 
@@ -177,3 +179,20 @@ def test_milliseconds_are_rounded_and_seconds_are_cut(at: float, milliseconds: s
 def test_every_time_of_a_service_that_counts_milliseconds_comes_out_as_it_was(milliseconds: int) -> None:
     back = datetime.strptime(iso(milliseconds / 1000), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     assert round(back.timestamp() * 1000) == milliseconds
+
+
+@rule("stream.windows.final-given-up")
+def test_the_document_of_a_window_that_could_not_be_closed_names_it_and_carries_its_state_where_payloads_go_along() -> None:
+    window = Window(start=1607497440.0, end=1607497560.0, state=b'{"1":282}', final=True)
+    of = Attempt(records=(), retries=1, request_id="r1", window=window)
+    discard = Discard(records=(), reason="RetryAttemptsExhausted", attempt=of, invoke_count=2, outcome=RAISED)
+    found = document(discard)
+    assert list(found)[-2:] == ["KinesisBatchInfo", "timeWindowInfo"]
+    assert found["KinesisBatchInfo"] == {"shardId": SHARD, "streamArn": FACTS.stream_arn}
+    assert found["timeWindowInfo"] == {
+        "window": {"start": "2020-12-09T07:04:00Z", "end": "2020-12-09T07:06:00Z"},
+        "isFinalInvokeForWindow": True,
+        "isWindowTerminatedEarly": False,
+    }
+    payload = orjson.loads(orjson.loads(destination_document(stream_report(FACTS, SHARD, discard, AT), payload=True))["payload"])
+    assert (payload["Records"], payload["state"], payload["shardId"]) == ([], {"1": 282}, SHARD)

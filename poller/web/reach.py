@@ -1,4 +1,4 @@
-"""Whether somebody takes connections, with the same rules as for an invocation, and without one."""
+"""Whether somebody takes connections, with the same rules as for a request, and without one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from poller.executors.guard import guarded
+from poller.web.guard import guarded
 
 if TYPE_CHECKING:
     import ssl

@@ -1,4 +1,4 @@
-"""Makes the sockets of connections to functions elsewhere, but for those that would lead where credentials are handed out.
+"""Makes the sockets of connections to configured URLs, but for those that would lead where credentials are handed out.
 
 The address is judged when it is connected to, after all names have been looked up: what a name stood for before does not count.
 """
