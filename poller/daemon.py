@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from poller.admin.health import Health
+from poller.admin.status import Board
 from poller.clock import SystemClock
 from poller.compose import Parts, World, permit_limits
 from poller.drain import Drain
@@ -24,6 +25,7 @@ from poller.observe.logs import configure, logger
 from poller.observe.loop import sample_lag
 from poller.observe.metrics import Metrics
 from poller.observe.store import ObservedStore
+from poller.overview import overview
 from poller.readahead import MemoryBudget
 from poller.reload import FileReloads
 from poller.sources.pace import ReadPace
@@ -87,12 +89,12 @@ async def serve(
     config: Config, world: World, drain: Drain, metrics: Metrics | None = None, reloads: Reloads | None = None
 ) -> None:
     """Opens everything in order, runs the mappings until the drain is done, and closes in reverse."""
-    metrics, health = metrics or Metrics(), Health(world.clock)
+    metrics, health, board = metrics or Metrics(), Health(world.clock), Board()
     async with AsyncExitStack() as stack:
         if config.http.listen is not None:
             from poller.admin.http import AdminServer  # noqa: PLC0415  aiohttp is not needed without a listener
 
-            await stack.enter_async_context(AdminServer(config.http.listen, metrics, health))
+            await stack.enter_async_context(AdminServer(config.http.listen, metrics, health, board))
         store = ObservedStore(world.wiring.store(config.store), metrics, world.clock, partial(told_by_store, health))
         parts = Parts(
             config=config,
@@ -104,6 +106,7 @@ async def serve(
             pace=ReadPace(world.clock),
         )
         fleet = await stack.enter_async_context(Fleet(parts))
+        board.show(partial(overview, fleet, health))
         async with asyncio.TaskGroup() as together:
             lag = together.create_task(sample_lag(metrics, world.clock))
             await fleet.run(drain, health, reloads)

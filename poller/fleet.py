@@ -17,6 +17,7 @@ from poller.drain import Drain
 from poller.errors import ConfigError, Unavailable
 from poller.mapping import run_mapping
 from poller.observe.logs import logger
+from poller.observe.standing import Troubles
 from poller.queue import QueueMapping, run_queue
 from poller.retry import transport_wait
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from poller.compose import Parts
     from poller.config import Config, MappingConfig
     from poller.mapping import StreamMapping
+    from poller.observe.standing import Trouble
     from poller.ports import Executor
     from poller.reload import Reloads
 
@@ -70,11 +72,26 @@ class Fleet:
         self._open: dict[str, AsyncExitStack] = {}
         self._group = asyncio.TaskGroup()
         self._firsts: dict[str, AnyMapping | None] = {}
+        self._troubles: dict[str, Troubles] = {}
 
     @property
     def config(self) -> Config:
         """What runs now."""
         return self._parts.config
+
+    @property
+    def parts(self) -> Parts:
+        """What the mappings share now."""
+        return self._parts
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The mappings that run, by name."""
+        return self._members
+
+    def trouble(self, name: str) -> Trouble | None:
+        """What kept a mapping from being made, the last time."""
+        return self._troubles[name].last if name in self._troubles else None
 
     async def __aenter__(self) -> Self:
         """Opens the functions, and makes the mappings. Raises `ConfigError` for what only the world could tell."""
@@ -253,8 +270,10 @@ class Fleet:
                 member.made = await self._try(member.config)
             except ConfigError as error:
                 log.warning("failing", mapping=member.config.name, what="mapping", kind="ConfigError", error=str(error))
+                self._note(member.config.name, "ConfigError", error)
             except Exception as error:  # the others run on
                 log.exception("crashed", mapping=member.config.name, what="mapping", error=f"{type(error).__name__}: {error}")
+                self._note(member.config.name, "crash", error)
             if member.made is None:
                 failures += 1
                 await member.drain.sleep(transport_wait(failures, self._parts.world.rng))
@@ -269,7 +288,12 @@ class Fleet:
             return await make_mapping(config, self._parts)
         except Unavailable as error:
             log.warning("failing", mapping=config.name, what="mapping", kind=error.kind, error=str(error))
+            self._note(config.name, error.kind, error)
         return None
+
+    def _note(self, name: str, kind: str, error: Exception) -> None:
+        """For `trouble`."""
+        self._troubles.setdefault(name, Troubles(self._parts.world.clock)).note("mapping", kind, str(error))
 
     async def _stop(self, members: Iterable[Member]) -> None:
         """Drains these mappings side by side; what still runs after the time-out is cancelled."""

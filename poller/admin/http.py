@@ -1,4 +1,4 @@
-"""The daemon's HTTP listener: `/metrics`, `/livez`, `/readyz`, `/startupz`, and an index. Read-only; on loopback by default."""
+"""The daemon's HTTP listener: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/status`, and a page. Read-only; on loopback."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+import orjson
 from aiohttp import web
 
+from poller.admin.page import page
+from poller.admin.status import Board
 from poller.errors import ConfigError
 from poller.observe.logs import logger
 from poller.observe.metrics import CLASSIC, OPENMETRICS
@@ -32,25 +35,16 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
 }
-INDEX = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>poller</title>
-<style>body { font: 1rem/1.6 system-ui, sans-serif; margin: 3rem auto; max-width: 40rem } dt { margin-top: 1rem }</style></head>
-<body><h1>poller</h1><dl>
-<dt><a href="/metrics">/metrics</a></dt><dd>for Prometheus</dd>
-<dt><a href="/livez">/livez</a></dt><dd>does the process answer at all?</dd>
-<dt><a href="/readyz">/readyz</a></dt><dd>does everything it needs work, and is it not draining?</dd>
-<dt><a href="/startupz">/startupz</a></dt><dd>did everything work once?</dd>
-</dl></body></html>
-"""
 
 
 class AdminServer:
     """Serves while it is entered. Raises `ConfigError` where it cannot listen."""
 
-    def __init__(self, listen: str, metrics: Metrics, health: Health) -> None:
+    def __init__(self, listen: str, metrics: Metrics, health: Health, board: Board | None = None) -> None:
         self._address = parse_listen(listen)
         self._metrics = metrics
         self._health = health
+        self._board = board or Board()
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="poller-metrics")
         self._pages: dict[str, Handler] = {
             "/": self._index,
@@ -58,6 +52,7 @@ class AdminServer:
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/startupz": self._startupz,
+            "/status": self._status,
         }
 
     @property
@@ -107,7 +102,10 @@ class AdminServer:
         return web.Response(body=body, headers=headers)
 
     async def _index(self, _request: web.BaseRequest) -> web.Response:
-        return web.Response(text=INDEX, content_type="text/html", charset="utf-8", headers=HEADERS)
+        """For people: what `/status` says, and where the other pages are."""
+        document = await self._board.document()
+        text = await asyncio.get_running_loop().run_in_executor(self._renderer, page, document)
+        return web.Response(text=text, content_type="text/html", charset="utf-8", headers=HEADERS)
 
     async def _livez(self, _request: web.BaseRequest) -> web.Response:
         return _text("ok")
@@ -117,6 +115,17 @@ class AdminServer:
 
     async def _startupz(self, _request: web.BaseRequest) -> web.Response:
         return self._checks("started", passed=self._health.started)
+
+    async def _status(self, request: web.BaseRequest) -> web.Response:
+        """As the board has it, in JSON; written in the thread, as it may be long."""
+        document = await self._board.document()
+        if document is None:
+            return _text("starting", status=503)
+        zipped = "gzip" in _accepted(request, "Accept-Encoding")
+        loop = asyncio.get_running_loop()
+        body, encoding = await loop.run_in_executor(self._renderer, partial(_packed_json, document, zipped=zipped))
+        headers = HEADERS | {"Content-Type": "application/json", "Vary": "Accept-Encoding"} | encoding
+        return web.Response(body=body, headers=headers)
 
     def _checks(self, word: str, *, passed: bool) -> web.Response:
         lines = [*self._health.report(), word if passed else f"not {word}"]
@@ -162,7 +171,15 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
 
 def _render(metrics: Metrics, *, openmetrics: bool, zipped: bool) -> tuple[bytes, dict[str, str]]:
     """The page and the headers of its encoding. Runs in a thread."""
-    body = metrics.render(openmetrics=openmetrics)
+    return _packed(metrics.render(openmetrics=openmetrics), zipped=zipped)
+
+
+def _packed_json(document: dict[str, object], *, zipped: bool) -> tuple[bytes, dict[str, str]]:
+    """The same of a document."""
+    return _packed(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), zipped=zipped)
+
+
+def _packed(body: bytes, *, zipped: bool) -> tuple[bytes, dict[str, str]]:
     if not zipped or len(body) < GZIP_FROM_BYTES:
         return body, {}
     return gzip.compress(body, compresslevel=1), {"Content-Encoding": "gzip"}

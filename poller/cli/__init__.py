@@ -32,6 +32,7 @@ examples:
   poller run -c /etc/poller/                all *.yaml files of a folder, merged
   poller demo                               see it at work, with nothing to set up
   poller check config/poller.yaml           do streams, queues, store and handlers answer?
+  poller status -c config/poller.yaml       where every shard stands, and what is wrong
   poller event sqs | poller invoke mails -c config/queue.yaml --payload -
   poller import template.yaml -o poller.yaml
 
@@ -45,7 +46,10 @@ exit codes:
 """
 
 
-_COMMANDS = ("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion")
+_COMMANDS = (
+    *("run", "validate", "check", "status", "checkpoint", "invoke", "event", "explain", "policy", "import", "dlq", "demo"),
+    "completion",
+)
 """Each is a module of this package; a Python keyword's has a `_` at its end."""
 
 

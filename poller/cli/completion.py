@@ -30,6 +30,9 @@ exit codes:
    2  the command line is wrong
 """
 
+_PATHS = frozenset({"FILE", "OUTPUT", "TEMPLATE"})
+"""What values are called that are files or folders."""
+
 
 def add_to(commands: Commands) -> None:
     """Adds the command and its options."""
@@ -103,12 +106,12 @@ def described(commands: Commands) -> Iterator[Command]:
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """What a command takes; of one with subcommands also what these take beside its names, at any place."""
+    """What a command takes; of one with subcommands also the options and files that these take, at any place."""
     for action in parser._actions:  # noqa: SLF001
         yield action
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for each in action.choices.values():
-                yield from (inner for inner in _actions(each) if inner.option_strings)
+                yield from (inner for inner in _actions(each) if inner.option_strings or inner.metavar in _PATHS)
 
 
 def _argument(action: argparse.Action) -> Argument:
@@ -117,7 +120,7 @@ def _argument(action: argparse.Action) -> Argument:
         names=tuple(action.option_strings),
         metavar=metavar,
         choices=tuple(map(str, action.choices or ())),
-        path=metavar in {"FILE", "OUTPUT", "TEMPLATE"},
+        path=metavar in _PATHS,
         help=(action.help or "").replace("\n", " "),
     )
 
@@ -166,11 +169,12 @@ def _values(argument: Argument) -> str:
 
 
 def _operands(command: Command) -> str:
-    """Any of its operands at any place: bash does not count them for us."""
+    """Any of its operands at any place: bash does not count them for us. Files of a subcommand come after its name."""
     choices = [choice for argument in command.operands for choice in argument.choices]
-    if choices:
-        return _words(choices)
-    return 'mapfile -t COMPREPLY < <(compgen -f -- "$word")' if any(argument.path for argument in command.operands) else ":"
+    files = 'mapfile -t COMPREPLY < <(compgen -f -- "$word")' if any(argument.path for argument in command.operands) else ":"
+    if choices and files != ":":
+        return f'if [ "$COMP_CWORD" -eq 2 ]; then {_words(choices)}; else {files}; fi'
+    return _words(choices) if choices else files
 
 
 # ------------------------------------------------------------------------------------------------------------------------- zsh

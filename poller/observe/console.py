@@ -32,11 +32,11 @@ def console(*, colours: bool) -> Render:
 
     def render(_logger: object, _method: str, event: MutableMapping[str, object]) -> bytes:
         time, level, name = (str(event.pop(key, "")) for key in ("timestamp", "level", "event"))
-        traceback = _printable(str(event.pop("exception", "")), keep="\n\t")
+        traceback = printable(str(event.pop("exception", "")), keep="\n\t")
         head = [
             paint(time, DIM),
             paint(level.ljust(LEVEL_WIDTH), LEVEL_COLOURS.get(level, "")),
-            paint(_printable(name).ljust(EVENT_WIDTH), BOLD),
+            paint(printable(name).ljust(EVENT_WIDTH), BOLD),
         ]
         fields = [f"{paint(key, CYAN)}={_shown(value)}" for key, value in event.items() if value is not None]
         line = " ".join([*head, *fields])
@@ -50,10 +50,11 @@ def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else str(value)
     if QUOTED.search(text) and not isinstance(value, dict):
         text = json.dumps(text, ensure_ascii=False)
-    return _printable(text)
+    return printable(text)
 
 
-def _printable(text: str, keep: str = "") -> str:
+def printable(text: str, keep: str = "") -> str:
+    """The text with everything escaped that may do more to a terminal than show a character, but for `keep`."""
     return CONTROL.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 

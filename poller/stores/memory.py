@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from poller.core.model import Checkpoint, MappingId, ShardId, StreamId
+    from poller.edits import Rewrite
     from poller.ports import Clock
 
 T = TypeVar("T")
@@ -104,6 +105,18 @@ class MemoryStore:
     async def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
         await self._call("finish", lambda: self._contents.finish(lease))
+
+    async def mappings(self) -> dict[MappingId, StreamId]:
+        """See `EditableStore.mappings`."""
+        return await self._call("mappings", self._contents.mappings)
+
+    async def rewrite(self, mapping: MappingId, stream: StreamId, shards: Mapping[ShardId, Rewrite]) -> bool:
+        """See `EditableStore.rewrite`."""
+        return await self._call("rewrite", lambda: self._contents.rewrite(mapping, stream, shards, self._clock.monotonic()))
+
+    async def forget(self, mapping: MappingId, *, fence: bool = False) -> bool:
+        """See `EditableStore.forget`."""
+        return await self._call("forget", lambda: self._contents.forget(mapping, self._clock.monotonic(), fence=fence))
 
     async def _call(self, operation: str, effect: Callable[[], T]) -> T:
         await self._faults.before(operation)
@@ -197,6 +210,31 @@ class MemoryContents:
     def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
         self._write(lease, replace(self._held(lease), finished=True, owner=None))
+
+    def mappings(self) -> dict[MappingId, StreamId]:
+        """See `EditableStore.mappings`."""
+        return dict(self._streams)
+
+    def rewrite(self, mapping: MappingId, stream: StreamId, shards: Mapping[ShardId, Rewrite], now: float) -> bool:
+        """See `EditableStore.rewrite`."""
+        known, states = self._shards.get(mapping, {}), self.shards(mapping, now)
+        if self._streams.get(mapping, stream) != stream:
+            return False
+        if not all(wish.allowed(states.get(shard)) for shard, wish in shards.items()):
+            return False
+        self._streams[mapping], self._shards[mapping] = stream, known
+        for shard, wish in shards.items():
+            epoch = known.get(shard, _Shard()).epoch + 1
+            known[shard] = _Shard(checkpoint=wish.to, finished=wish.finished, epoch=epoch)
+        return True
+
+    def forget(self, mapping: MappingId, now: float, *, fence: bool) -> bool:
+        """See `EditableStore.forget`."""
+        if not fence and any(stored.holder(now) is not None for stored in self._shards.get(mapping, {}).values()):
+            return False
+        self._streams.pop(mapping, None)
+        self._shards.pop(mapping, None)
+        return True
 
     def _held(self, lease: Lease) -> _Shard:
         stored = self._find(lease)

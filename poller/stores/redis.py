@@ -10,9 +10,10 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Self, cast
 
-from poller.core.model import Checkpoint, Lease, Position, ShardId, ShardState, StreamId
+from poller.core.model import Checkpoint, Lease, MappingId, Position, ShardId, ShardState, StreamId
 from poller.errors import LeaseLost
 from poller.ports import Enrolment
+from poller.stores.redis_edits import FORGET, REWRITE
 from poller.stores.redis_pipeline import Pipeline, Request
 from poller.stores.redis_scripts import ACQUIRE, ADVANCE, ENROLL, FINISH, RELEASE, RENEW, SHARDS
 from poller.stores.redis_servers import servers
@@ -20,11 +21,14 @@ from poller.stores.redis_servers import servers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from poller.core.model import MappingId
+    from poller.edits import Rewrite
     from poller.stores.redis_scripts import Script
 
 _HELD = 1
 _NOT_FORWARD = 2
+
+_KEY = "poller:{", "}:mapping"
+_ANY = MappingId("*")
 
 
 class RedisStore:
@@ -116,6 +120,29 @@ class RedisStore:
         """See `Store.finish`."""
         await self._call_held("finish", FINISH, lease)
 
+    async def mappings(self) -> dict[MappingId, StreamId]:
+        """See `EditableStore.mappings`. Not one step: what comes or goes meanwhile may be in it or not."""
+        found: dict[MappingId, StreamId] = {}
+        cursor = b"0"
+        while True:
+            answer = await self._call("mappings", None, b"SCAN", cursor, b"MATCH", key(_ANY), b"COUNT", b"1000")
+            cursor, keys = cast("tuple[bytes, list[bytes]]", answer)
+            for mapping in map(_mapping, keys):
+                if (stream := await self.stream(mapping)) is not None:
+                    found[mapping] = stream
+            if cursor == b"0":
+                return dict(sorted(found.items()))
+
+    async def rewrite(self, mapping: MappingId, stream: StreamId, shards: Mapping[ShardId, Rewrite]) -> bool:
+        """See `EditableStore.rewrite`."""
+        wishes = [part for shard, wish in shards.items() for part in (shard.encode(), *_wish(wish))]
+        created_at = repr(stream.created_at).encode()
+        return bool(await self._call("rewrite", REWRITE, key(mapping), stream.arn.encode(), created_at, *wishes))
+
+    async def forget(self, mapping: MappingId, *, fence: bool = False) -> bool:
+        """See `EditableStore.forget`."""
+        return bool(await self._call("forget", FORGET, key(mapping), b"%d" % fence))
+
     async def _call_held(self, operation: str, script: Script, lease: Lease, *arguments: bytes) -> object:
         """Runs a script that answers 0 where the lease is lost."""
         answer = await self._call(operation, script, *_held(lease), *arguments)
@@ -134,7 +161,21 @@ class RedisStore:
 
 def key(mapping: MappingId) -> bytes:
     """The hash that holds everything of a mapping."""
-    return b"poller:{%b}:mapping" % mapping.encode()
+    return mapping.join(_KEY).encode()
+
+
+def _mapping(of: bytes) -> MappingId:
+    return MappingId(of.decode().removeprefix(_KEY[0]).removesuffix(_KEY[1]))
+
+
+def _wish(wish: Rewrite) -> Iterator[bytes]:
+    """As `redis_edits.REWRITE` has it."""
+    seen = wish.seen or ShardState()
+    yield b"%d" % (wish.seen is not None)
+    yield b"%d" % seen.epoch
+    for at, finished in ((seen.checkpoint, seen.finished), (wish.to, wish.finished)):
+        yield from (b"%d" % (at is not None), at.position.encode() if at else b"", at.extra if at else b"", b"%d" % finished)
+    yield from (b"%d" % wish.fence, b"%d" % wish.moved)
 
 
 def _held(lease: Lease) -> tuple[bytes, bytes, bytes]:

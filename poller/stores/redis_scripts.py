@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-_NOW = """
+NOW = """
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -82,7 +82,7 @@ return nil
 
 # The time, and all fields with their values: their lengths, and all of them in one piece. redis-py takes time that grows with the
 # square of an answer of many pieces.
-SHARDS = Script(f"""{_NOW}
+SHARDS = Script(f"""{NOW}
 local fields, lengths = redis.call('HGETALL', KEYS[1]), {{}}
 for i = 1, #fields do lengths[i] = #fields[i] end
 return {{now(), table.concat(lengths, ' '), table.concat(fields)}}
@@ -90,7 +90,7 @@ return {{now(), table.concat(lengths, ' '), table.concat(fields)}}
 
 # ARGV: shard, owner, milliseconds. The new epoch, or nil. A lease that ends further ahead than it lasts was counted by a clock
 # that has been set back, or by another server's: it is cut to what it lasts, so that it ends, and a living holder renews it.
-ACQUIRE = Script(f"""{_NOW}{_EXPIRES}
+ACQUIRE = Script(f"""{NOW}{_EXPIRES}
 local shard, owner, now = ARGV[1], ARGV[2], now()
 local stored = redis.call('HMGET', KEYS[1], 'stream_arn', shard .. '/finished', shard .. '/lease', shard .. '/expires')
 if not stored[1] or stored[2] then return nil end
@@ -106,7 +106,7 @@ return epoch
 """)
 
 # ARGV: shard, lease, milliseconds. Whether the lease held; so answer the others below.
-RENEW = Script(f"""{_NOW}{_EXPIRES}{_HELD}
+RENEW = Script(f"""{NOW}{_EXPIRES}{_HELD}
 if not held() then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1] .. '/expires', expires(now(), ARGV[3]))
 return 1

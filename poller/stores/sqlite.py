@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from poller.errors import ConfigError, LeaseLost, Unavailable
+from poller.stores import sqlite_edits as edits
 from poller.stores import sqlite_statements as statements
 from poller.stores.sqlite_database import Database, Transaction, translated
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.core.model import Checkpoint, Lease, MappingId, ShardId, ShardState, StreamId
+    from poller.edits import Rewrite
     from poller.ports import Clock, Enrolment
 
 T = TypeVar("T")
@@ -109,6 +111,18 @@ class SqliteStore:
     async def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
         await self._call("finish", lambda transaction: statements.finish(transaction, lease))
+
+    async def mappings(self) -> dict[MappingId, StreamId]:
+        """See `EditableStore.mappings`."""
+        return await self._call("mappings", edits.mappings)
+
+    async def rewrite(self, mapping: MappingId, stream: StreamId, shards: Mapping[ShardId, Rewrite]) -> bool:
+        """See `EditableStore.rewrite`."""
+        return await self._call("rewrite", lambda transaction: edits.rewrite(transaction, mapping, stream, shards))
+
+    async def forget(self, mapping: MappingId, *, fence: bool = False) -> bool:
+        """See `EditableStore.forget`."""
+        return await self._call("forget", lambda transaction: edits.forget(transaction, mapping, fence=fence))
 
     async def _call(self, operation: str, statement: Callable[[Transaction], T]) -> T:
         call = _Call(statement)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from poller.core.model import Checkpoint, Lease, MappingId, ShardId, ShardState, StreamId
+from poller.edits import Rewrite
 from poller.errors import LeaseLost
 from poller.ports import Enrolment
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from contract.store_world import Stores
     from hypothesis.stateful import MultipleResults
 
-    from poller.ports import Store
+    from poller.edits import EditableStore
 
 T = TypeVar("T")
 
@@ -54,6 +55,9 @@ class Known:
     def holder(self, now: int) -> str | None:
         return self.lease.owner if self.lease is not None and now < self.ends else None
 
+    def state(self, now: int) -> ShardState:
+        return ShardState(checkpoint=self.checkpoint, finished=self.finished, owner=self.holder(now), epoch=self.epoch)
+
 
 class StoreMachine(RuleBasedStateMachine):
     """Overridden by a kind of store with `make_stores`."""
@@ -64,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.stores = self.make_stores()
-        self.open: list[Store] = [self.connect(), self.connect()]
+        self.open: list[EditableStore] = [self.connect(), self.connect()]
         self.now = 0
         self.streams: dict[MappingId, StreamId] = {}
         self.known: dict[tuple[MappingId, ShardId], Known] = {}
@@ -83,11 +87,11 @@ class StoreMachine(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
-    def connect(self) -> Store:
+    def connect(self) -> EditableStore:
         return self.run(self.stores.connect().__aenter__())
 
     @property
-    def store(self) -> Store:
+    def store(self) -> EditableStore:
         """The two connections in turn."""
         self.open.reverse()
         return self.open[0]
@@ -157,6 +161,30 @@ class StoreMachine(RuleBasedStateMachine):
         if forward:
             known.checkpoint = to
 
+    @rule(mapping=mappings, stream=streams, shard=shards, to=st.none() | checkpoints, flags=st.tuples(*[st.booleans()] * 4))
+    def rewrite(
+        self, mapping: MappingId, stream: StreamId, shard: ShardId, to: Checkpoint | None, flags: tuple[bool, bool, bool, bool]
+    ) -> None:
+        finished, fence, moved, stale = flags
+        known = self.known.get((mapping, shard))
+        seen = None if known is None else known.state(self.now)
+        wish = Rewrite(seen=None if stale else seen, to=to, finished=finished, fence=fence, moved=moved)
+        held = known is not None and known.holder(self.now) is not None
+        may = self.streams.get(mapping, stream) == stream and (known is None or not stale) and (fence or not held)
+        assert self.run(self.store.rewrite(mapping, stream, {shard: wish})) == may
+        if may:
+            self.streams[mapping] = stream
+            self.known[mapping, shard] = Known(checkpoint=to, finished=finished, epoch=known.epoch + 1 if known else 1)
+
+    @rule(mapping=mappings, fence=st.booleans())
+    def forget(self, mapping: MappingId, *, fence: bool) -> None:
+        ours = {key: known for key, known in self.known.items() if key[0] == mapping}
+        may = fence or all(known.holder(self.now) is None for known in ours.values())
+        assert self.run(self.store.forget(mapping, fence=fence)) == may
+        if may:
+            self.streams.pop(mapping, None)
+            self.known = {key: known for key, known in self.known.items() if key not in ours}
+
     @rule(passed=seconds)
     def elapse(self, passed: int) -> None:
         self.run(self.stores.elapse(passed))
@@ -178,12 +206,9 @@ class StoreMachine(RuleBasedStateMachine):
         for mapping in (MAPPING, OTHER_MAPPING):
             assert self.run(self.store.stream(mapping)) == self.streams.get(mapping)
             assert self.run(self.store.shards(mapping)) == {
-                shard: ShardState(
-                    checkpoint=known.checkpoint, finished=known.finished, owner=known.holder(self.now), epoch=known.epoch
-                )
-                for (of, shard), known in self.known.items()
-                if of == mapping
+                shard: known.state(self.now) for (of, shard), known in self.known.items() if of == mapping
             }
+        assert self.run(self.store.mappings()) == self.streams
 
     def allowed(self, call: Awaitable[object], known: Known | None) -> bool:
         """Makes a call that only the holder of a lease may make; whether it went through."""

@@ -13,6 +13,7 @@ from poller.core.model import Checkpoint, Lease, MappingId, ShardId, ShardState,
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from poller.edits import EditableStore
     from poller.ports import Store
 
 MAPPING = MappingId("5b1f2f3e-0000-4000-8000-000000000001")
@@ -42,7 +43,7 @@ class Stores(ABC):
     """Contents of one store, to connect to as often as a test likes."""
 
     @abstractmethod
-    def connect(self) -> Store:
+    def connect(self) -> EditableStore:
         """Another connection to the same contents, not yet entered."""
 
     @abstractmethod

@@ -109,6 +109,9 @@ CALLS: dict[str, Callable[[MemoryStore, Lease], Awaitable[object]]] = {
     "load": lambda store, lease: store.load(lease),
     "advance": lambda store, lease: store.advance(lease, at(2)),
     "finish": lambda store, lease: store.finish(lease),
+    "mappings": lambda store, _: store.mappings(),
+    "rewrite": lambda store, _: store.rewrite(MAPPING, STREAM, {}),
+    "forget": lambda store, _: store.forget(MAPPING, fence=True),
 }
 every_call = pytest.mark.parametrize(("operation", "call"), CALLS.items(), ids=CALLS.keys())
 

@@ -71,7 +71,7 @@ async def test_startupz_fails_until_everything_worked_once_and_never_again(site:
 async def test_the_index_links_to_everything(site: Site) -> None:
     response, text = await site.get("/")
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
-    for path in ("/metrics", "/livez", "/readyz", "/startupz"):
+    for path in ("/status", "/metrics", "/livez", "/readyz", "/startupz"):
         assert f'href="{path}"' in text
         assert (await site.get(path))[0].status in {200, 503}
 
@@ -82,7 +82,7 @@ async def test_an_unknown_path_is_not_found(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-@pytest.mark.parametrize("path", ["/", "/metrics", "/livez", "/readyz", "/startupz"])
+@pytest.mark.parametrize("path", ["/", "/status", "/metrics", "/livez", "/readyz", "/startupz"])
 async def test_nothing_but_reading_is_allowed(site: Site, method: str, path: str) -> None:
     response, _ = await site.get(path, method)
     assert response.status == 405

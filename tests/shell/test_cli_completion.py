@@ -52,7 +52,8 @@ def offered(path: Path, *words: str) -> list[str]:
         (
             [""],
             [
-                *("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion"),
+                *("run", "validate", "check", "status", "checkpoint", "invoke", "event", "explain", "policy", "import", "dlq"),
+                *("demo", "completion"),
                 *("--help", "--version"),
             ],
         ),
@@ -67,6 +68,10 @@ def offered(path: Path, *words: str) -> list[str]:
         (["event", ""], ["kinesis", "sqs", "dynamodb"]),
         (["completion", "z"], ["zsh"]),
         (["dlq", "re"], ["redrive"]),
+        (["checkpoint", "ex"], ["export"]),
+        (["checkpoint", "import", "p"], ["poller.yaml"]),
+        (["checkpoint", "set", "orders", "--ex"], ["--expect"]),
+        (["status", "--da"], ["--daemon"]),
         (["dlq", "redrive", "orders", "--ra"], ["--rate"]),
         (["dlq", "list", "orders", "-c", "p"], ["poller.yaml"]),
         (["nothing", ""], []),

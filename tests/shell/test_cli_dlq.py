@@ -16,6 +16,7 @@ from poller.dlq import shown, work
 from poller.dlq.desk import Tally
 from poller.dlq.letters import Letter, failure_document
 from poller.dlq.wish import Wish
+from poller.observe.columns import age
 from poller.services import SqsMessage
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def test_what_a_body_says_cannot_move_the_cursor() -> None:
     ("seconds", "said"), [(-3, "0 s"), (59, "59 s"), (3_600, "1 h 0 min"), (7_199, "1 h 59 min"), (90_000, "1 d 1 h")]
 )
 def test_ages_are_told_by_their_two_largest_parts(seconds: float, said: str) -> None:
-    assert shown.age(seconds) == said
+    assert age(seconds) == said
 
 
 def test_documents_of_streams_are_shown_as_what_they_are() -> None:

@@ -15,7 +15,10 @@ from poller.cli import main
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"aiobotocore", "botocore", "redis", "aiohttp"}
-COMMANDS = ("run", "validate", "check", "invoke", "event", "explain", "policy", "import", "dlq", "demo", "completion")
+COMMANDS = (
+    *("run", "validate", "check", "status", "checkpoint", "invoke", "event", "explain", "policy", "import", "dlq", "demo"),
+    "completion",
+)
 
 PROGRAM = """
 import json, sys
