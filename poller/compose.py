@@ -15,15 +15,17 @@ from poller.core.queue_policy import FifoPolicy, QueuePolicy
 from poller.core.report import StreamFacts, message_report, stream_report
 from poller.core.response import error_text
 from poller.core.unwanted import unwanted
+from poller.core.windows import Tumbling
 from poller.function import Function, Permits
 from poller.lane import Work
 from poller.mapping import StreamMapping
 from poller.observe.function import FunctionObserver
-from poller.observe.mapping import MappingFacts, MappingObserver
+from poller.observe.mapping import MappingFacts
+from poller.observe.standing import StandingObserver
 from poller.ports import Provisioned
 from poller.queue import QueueMapping
 from poller.readahead import ReadAheadLimits
-from poller.wiring import Worker, destination, queue_source, stream_source
+from poller.wiring import Around, Worker, destination, queue_source, stream_source
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from poller.core.model import Answer, Decision, Discard, Record
     from poller.core.policy import Policy
     from poller.core.report import Report
+    from poller.observe.mapping import MappingObserver
     from poller.observe.metrics import Metrics
     from poller.ports import Clock, Destination, Executor, Rng, Store
     from poller.readahead import MemoryBudget
@@ -45,7 +48,8 @@ NO_SHARD = ShardId("")
 READ_AHEAD_RECORDS = 10_000
 SOON_RECORDS = 500
 READ_AHEAD_BATCHES = 2
-"""A shard holds 10,000 records at the most, and reads on while a lane has fewer than 500; two full batches where that is more."""
+"""A shard holds 10,000 records at the most, and reads on while a lane has fewer than its part of 500; two full batches for each
+lane where that is more. What bounds memory is bytes: of a hundred lanes with batches of 10,000 it is never all that is held."""
 
 
 class OfSource(TypedDict):
@@ -55,6 +59,7 @@ class OfSource(TypedDict):
     policy: Policy
     report: Callable[[Discard, float], Report]
     unwanted: NotRequired[Callable[[tuple[Record, ...]], Decision]]
+    jitter: NotRequired[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,32 +152,68 @@ async def make_mapping(config: MappingConfig, parts: Parts) -> StreamMapping | Q
 async def make_stream_mapping(config: StreamMappingConfig, parts: Parts) -> StreamMapping:
     """One mapping of a stream."""
     world, wiring, function_arn = parts.world, parts.world.wiring, arn_of(config)
-    facts = StreamFacts(mapping=config.uuid, stream_arn=config.event_source_arn, function_arn=function_arn)
-    kinesis = await wiring.kinesis(parts.config.source_connection(config))
+    facts = stream_facts(config)
+    connection, around = parts.config.source_connection(config), Around(parts.pace, world.clock)
     max_age = config.max_age
     work = make_work(
         config,
         parts,
         await make_destination(config, parts),
         limits=BatchLimits(count=config.batch_size, window=config.maximum_batching_window_in_seconds, max_age=max_age),
-        policy=StreamPolicy(max_retries=config.max_retries, max_age=max_age, bisect=config.bisect_batch_on_function_error),
+        policy=stream_policy(config),
+        jitter=config.retry_backoff.jitter,
         report=partial(stream_report, facts, NO_SHARD),
     )
+
+    def work_for(shard: ShardId) -> Work:
+        windows = tumbling(config, shard)
+        return replace(work, place=shard, tumbling=windows, report=partial(stream_report, facts, shard))
+
     return StreamMapping(
         id=config.uuid,
         start=Start(type=config.starting_position, timestamp=config.starting_position_timestamp),
         resume=config.resume,
+        on_trimmed=config.on_trimmed,
         owner=world.owner,
         lease_ttl=parts.config.store.lease_duration,
-        source=stream_source(config, kinesis, function_arn, parts.pace, world.clock),
+        source=await stream_source(config, wiring, connection, around, function_arn),
         store=parts.store,
-        limits=ReadAheadLimits(
-            records=max(READ_AHEAD_RECORDS, READ_AHEAD_BATCHES * config.batch_size),
-            soon=max(SOON_RECORDS, READ_AHEAD_BATCHES * config.batch_size),
-        ),
+        limits=read_ahead(config.batch_size, config.parallelization_factor),
         budget=parts.budget,
         work=work,
-        work_for=lambda shard: replace(work, place=shard, report=partial(stream_report, facts, shard)),
+        work_for=work_for,
+    )
+
+
+def stream_facts(config: StreamMappingConfig) -> StreamFacts:
+    """What documents of the mapping say of it, each kind of stream in its own way."""
+    facts = StreamFacts(mapping=config.uuid, stream_arn=config.event_source_arn, function_arn=arn_of(config))
+    return replace(facts, batch_info="DDBStreamBatchInfo", seconds_only=True) if config.reads_table else facts
+
+
+def tumbling(config: StreamMappingConfig, shard: ShardId) -> Tumbling | None:
+    """The windows of one shard of the mapping; None: it has none."""
+    seconds = config.tumbling_window_in_seconds
+    return Tumbling(seconds=seconds, shard=shard, stream_arn=config.event_source_arn) if seconds else None
+
+
+def stream_policy(config: StreamMappingConfig) -> StreamPolicy:
+    """What becomes of records that fail."""
+    return StreamPolicy(
+        max_retries=config.max_retries,
+        max_age=config.max_age,
+        bisect=config.bisect_batch_on_function_error,
+        backoff=config.retry_backoff.waits,
+        non_retryable=config.non_retryable_errors,
+        on_exhausted=config.on_exhausted,
+    )
+
+
+def read_ahead(batch_size: int, lanes: int) -> ReadAheadLimits:
+    """How far a shard is read ahead that feeds so many lanes."""
+    batches = READ_AHEAD_BATCHES * batch_size
+    return ReadAheadLimits(
+        records=max(READ_AHEAD_RECORDS, batches * lanes), soon=max(SOON_RECORDS // lanes, batches), lanes=lanes
     )
 
 
@@ -209,8 +250,10 @@ async def make_queue_mapping(config: QueueMappingConfig, parts: Parts) -> QueueM
 
 async def make_destination(config: MappingConfig, parts: Parts) -> Destination | None:
     """Where the mapping reports what it gives up; None where nothing is configured."""
-    connection = parts.config.destination_connection(config)
-    return None if connection is None else await destination(config.destination_config.on_failure, parts.world.wiring, connection)
+    target, connection = config.destination_config.on_failure, parts.config.destination_connection(config)
+    if target.destination is None:
+        return None
+    return await destination(target, parts.world.wiring, connection, parts.world.clock)
 
 
 def function_arn(name: str, config: Config) -> str:
@@ -235,6 +278,7 @@ def make_work(config: MappingConfig, parts: Parts, target: Destination | None, *
         function=parts.functions[config.function_name],
         function_arn=arn_of(config),
         destination=target,
+        on_destination_error=config.on_destination_error,
         observe=observe,
         clock=parts.world.clock,
         rng=parts.world.rng,
@@ -261,10 +305,10 @@ def make_observer(config: MappingConfig, parts: Parts, target: Destination | Non
     facts = MappingFacts(
         name=config.name,
         source_type=config.source_type,
-        source=config.arn.resource if queue else config.arn.resource.partition("/")[2],
+        source=config.stream_name if isinstance(config, StreamMappingConfig) else config.arn.resource,
         function=config.function_name,
         destination=target.kind if target is not None else None,
         unit="slot" if queue else "shard",
         memory_size=parts.config.functions[config.function_name].memory_limit,
     )
-    return MappingObserver(parts.metrics, facts, parts.world.clock)
+    return StandingObserver(parts.metrics, facts, parts.world.clock)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from poller.core.memo import Memo
-    from poller.core.report import Report
+    from poller.core.report import Report, Shortened
 
 
 class Clock(Protocol):
@@ -124,6 +124,9 @@ class Page:
         behind: seconds between this page and the tip, by the service's word; None where it does not say.
         size: bytes of record data read.
         pause: seconds to leave the shard alone before the next read.
+        children: the shards that go on where this one ended, with their parents, where the service names them with the end.
+        trimmed: retention has taken the record after which this reader goes on, and so perhaps some behind it; the page begins
+            with the oldest record that there is.
     """
 
     records: tuple[Record, ...]
@@ -132,13 +135,18 @@ class Page:
     behind: float | None = None
     size: int = 0
     pause: float = 0.0
+    children: tuple[Shard, ...] = ()
+    trimmed: bool = False
 
 
 class ShardReader(Protocol):
     """Reads one shard from a start to its end. One caller, never two reads at once."""
 
     async def read(self) -> Page:
-        """The next page. After `Unavailable` the same call may be made again: no record is skipped or repeated."""
+        """The next page. After `Unavailable` the same call may be made again: no record is skipped or repeated.
+
+        Raises `SourceGone` where there is no such shard, or no such stream.
+        """
 
 
 class StreamSource(Protocol):
@@ -306,8 +314,10 @@ class Destination(Protocol):
     def kind(self) -> str:
         """For metrics: `sqs`, `sns`, `s3`, ..."""
 
-    async def send(self, report: Report) -> None:
+    async def send(self, report: Report) -> Shortened | None:
         """Delivers one report. Returns when the other side has it; may deliver it twice after a lost answer.
+
+        Returns `Shortened` where the payload was more than the other side takes, and it has the report without.
 
         Raises `Unavailable`, or `MappingError` where it cannot work as configured. The caller keeps the records and tries again.
         """

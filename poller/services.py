@@ -44,14 +44,21 @@ class KinesisIterator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KinesisPage:
-    """An answer of GetRecords: `next_iterator` None ends the shard; `behind` is MillisBehindLatest in seconds."""
+    """An answer of GetRecords.
+
+    Attributes:
+        next_iterator: None ends the shard.
+        behind: MillisBehindLatest, in seconds.
+        children: the shards that go on where this one ended, with all their parents; only with its end, and not from all servers.
+    """
 
     records: Sequence[KinesisRecord]
     next_iterator: str | None
     behind: float
+    children: tuple[KinesisShard, ...] = ()
 
 
-KinesisIteratorType = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "AFTER_SEQUENCE_NUMBER"]
+KinesisIteratorType = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"]
 
 
 class KinesisApi(Protocol):
@@ -72,10 +79,97 @@ class KinesisApi(Protocol):
         sequence_number: str | None = None,
         timestamp: float | None = None,
     ) -> KinesisIterator:
-        """GetShardIterator. `sequence_number` with AFTER_SEQUENCE_NUMBER, `timestamp` with AT_TIMESTAMP. Raises `SourceGone`."""
+        """GetShardIterator. `sequence_number` with AT_ and AFTER_SEQUENCE_NUMBER, `timestamp` with AT_TIMESTAMP.
+
+        Where retention has taken that record AWS goes on with the oldest one, and does not say so; there are servers that say
+        `SourceGone`, as they do where there is no such shard.
+        """
 
     async def get_records(self, stream_arn: str, iterator: str, limit: int) -> KinesisPage:
         """GetRecords. Raises `IteratorExpired`, `SourceGone`."""
+
+    async def put_record(self, stream_arn: str, partition_key: str, data: bytes) -> None:
+        """PutRecord. Returns when the stream has the record. Raises `SourceGone`; of too large a record `Unavailable`, `other`.
+
+        A record that is put again after a lost answer is there twice.
+        """
+
+
+class DynamoDbChange(TypedDict):
+    """What happened to an item. Attribute values are in DynamoDB's JSON: numbers are strings, binary is base64."""
+
+    ApproximateCreationDateTime: float
+    Keys: dict[str, dict[str, object]]
+    NewImage: NotRequired[dict[str, dict[str, object]]]
+    OldImage: NotRequired[dict[str, dict[str, object]]]
+    SequenceNumber: str
+    SizeBytes: int
+    StreamViewType: str
+
+
+class DynamoDbIdentity(TypedDict):
+    """Who changed an item: told only where that was DynamoDB itself, whose time to live ran out."""
+
+    PrincipalId: str
+    Type: str
+
+
+class DynamoDbRecord(TypedDict):
+    """A record as GetRecords of DynamoDB Streams answers it; the time stays a number of seconds."""
+
+    eventID: str
+    eventName: str
+    eventVersion: str
+    eventSource: str
+    awsRegion: str
+    dynamodb: DynamoDbChange
+    userIdentity: NotRequired[DynamoDbIdentity]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbShard:
+    """A shard as DescribeStream answers it; `closed`: no record will be added to it any more."""
+
+    id: ShardId
+    parent: ShardId | None = None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbIterator:
+    """A shard iterator, good for fifteen minutes, and the server's own time (Unix seconds) when it was made."""
+
+    iterator: str
+    server_time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbPage:
+    """An answer of GetRecords: `next_iterator` None ends the shard."""
+
+    records: Sequence[DynamoDbRecord]
+    next_iterator: str | None
+
+
+DynamoDbIteratorType = Literal["TRIM_HORIZON", "LATEST", "AFTER_SEQUENCE_NUMBER"]
+
+
+class DynamoDbStreamsApi(Protocol):
+    """The calls of DynamoDB Streams that a mapping makes. The same holds for them."""
+
+    async def describe_stream(self, stream_arn: str) -> StreamDescription:
+        """DescribeStream, without its shards. Raises `SourceGone`."""
+
+    async def list_shards(self, stream_arn: str) -> tuple[DynamoDbShard, ...]:
+        """DescribeStream, the shards of all pages. Raises `SourceGone`."""
+
+    async def get_shard_iterator(
+        self, stream_arn: str, shard: ShardId, kind: DynamoDbIteratorType, *, sequence_number: str | None = None
+    ) -> DynamoDbIterator:
+        """GetShardIterator. `sequence_number` with AFTER_SEQUENCE_NUMBER. Raises `DataTrimmed`, `SourceGone`."""
+
+    async def get_records(self, stream_arn: str, iterator: str, limit: int) -> DynamoDbPage:
+        """GetRecords, of 1 to 1,000. Raises `DataTrimmed`, `IteratorExpired`, `SourceGone`."""
 
 
 class SqsAttribute(TypedDict):

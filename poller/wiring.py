@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from poller.config import (
     HttpFunctionConfig,
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     from poller.apis.client import AwsClients, AwsSettings, Transport
     from poller.config import Connection, FunctionConfig, QueueMappingConfig, StoreConfig, StreamMappingConfig
-    from poller.config.event_source import OnFailure
+    from poller.config.destination import OnFailure
+    from poller.edits import EditableStore
     from poller.executors.http import HttpSpec
     from poller.executors.memory import MemoryWatch
     from poller.ports import Clock, Destination, Executor, QueueSource, Rng, Store, StreamSource, WorkerEvents
-    from poller.services import KinesisApi, LambdaApi, S3Api, SnsApi, SqsApi
+    from poller.services import DynamoDbStreamsApi, KinesisApi, LambdaApi, S3Api, SnsApi, SqsApi
     from poller.sources.pace import ReadPace
 
 
@@ -54,18 +55,27 @@ class Worker:
     memory: MemoryWatch | None = None
 
 
+class Around(NamedTuple):
+    """What all streams of a process share."""
+
+    pace: ReadPace
+    clock: Clock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
     """The ends of the program: what a simulation replaces. Everything between them is the same code.
 
     Attributes:
         kinesis: its Api, for an endpoint.
+        dynamodb: that of DynamoDB Streams, for an endpoint.
         sqs: its Api, for an endpoint; and so the others.
         store: opens nothing yet; the daemon enters it.
         executor: starts nothing yet; the daemon enters it.
     """
 
     kinesis: Callable[[Connection], Awaitable[KinesisApi]]
+    dynamodb: Callable[[Connection], Awaitable[DynamoDbStreamsApi]]
     sqs: Callable[[Connection], Awaitable[SqsApi]]
     sns: Callable[[Connection], Awaitable[SnsApi]]
     s3: Callable[[Connection], Awaitable[S3Api]]
@@ -81,6 +91,7 @@ def production(clients: AwsClients, clock: Clock) -> Wiring:
     memory = MemoryWatch(groups=delegated())
     return Wiring(
         kinesis=lambda connection: _kinesis(clients, connection, clock),
+        dynamodb=lambda connection: _dynamodb(clients, connection, clock),
         sqs=lambda connection: _sqs(clients, connection),
         sns=lambda connection: _sns(clients, connection),
         s3=lambda connection: _s3(clients, connection),
@@ -89,12 +100,20 @@ def production(clients: AwsClients, clock: Clock) -> Wiring:
     )
 
 
-def stream_source(config: StreamMappingConfig, api: KinesisApi, role_arn: str, pace: ReadPace, clock: Clock) -> StreamSource:
-    """The stream that a mapping reads; `role_arn` is what its events carry as `invokeIdentityArn`."""
+async def stream_source(
+    config: StreamMappingConfig, wiring: Wiring, connection: Connection, around: Around, role_arn: str
+) -> StreamSource:
+    """The stream that a mapping reads; `role_arn` is what Kinesis's events carry as `invokeIdentityArn`."""
+    arn, region = config.event_source_arn, config.arn.region
+    if config.reads_table:
+        from poller.sources.dynamodb import DynamoDbShape, DynamoDbSource
+
+        of_table = DynamoDbShape(stream_arn=arn, region=region)
+        return DynamoDbSource(api=await wiring.dynamodb(connection), shape=of_table, pace=around.pace, clock=around.clock)
     from poller.sources.kinesis import KinesisShape, KinesisSource
 
-    shape = KinesisShape(stream_arn=config.event_source_arn, region=config.arn.region, role_arn=role_arn)
-    return KinesisSource(api=api, shape=shape, pace=pace, clock=clock)
+    shape = KinesisShape(stream_arn=arn, region=region, role_arn=role_arn)
+    return KinesisSource(api=await wiring.kinesis(connection), shape=shape, pace=around.pace, clock=around.clock)
 
 
 def queue_source(config: QueueMappingConfig, api: SqsApi, clock: Clock, rng: Rng) -> QueueSource:
@@ -106,13 +125,20 @@ def queue_source(config: QueueMappingConfig, api: SqsApi, clock: Clock, rng: Rng
     return SqsSource(api=api, shape=shape, clock=clock, rng=rng)
 
 
-async def destination(config: OnFailure, wiring: Wiring, connection: Connection) -> Destination:
-    """Where a mapping reports what it gives up; `config` names one."""
+async def destination(config: OnFailure, wiring: Wiring, connection: Connection | None, clock: Clock) -> Destination:
+    """Where a mapping reports what it gives up; `config` names one. Raises `ConfigError` where it can never work."""
+    if connection is not None:
+        return await _of_aws(config, wiring, connection)
+    return _file(config) if config.kind == "file" else _url(config, clock)
+
+
+async def _of_aws(config: OnFailure, wiring: Wiring, connection: Connection) -> Destination:
+    from poller.destinations.kinesis import KinesisDestination
     from poller.destinations.s3 import S3Destination
     from poller.destinations.sns import SnsDestination
     from poller.destinations.sqs import SqsDestination
 
-    arn, payload = config.arn, config.include_payload
+    arn, payload = config.named, config.include_payload
     match config.kind:
         case "sqs":
             return SqsDestination(api=await wiring.sqs(connection), queue_arn=arn, include_payload=payload)
@@ -120,7 +146,31 @@ async def destination(config: OnFailure, wiring: Wiring, connection: Connection)
             return SnsDestination(api=await wiring.sns(connection), topic_arn=arn, include_payload=payload)
         case "s3":
             return S3Destination(api=await wiring.s3(connection), bucket=arn.rpartition(":")[2])
+        case "kinesis":
+            return KinesisDestination(api=await wiring.kinesis(connection), stream_arn=arn, include_payload=payload)
+        case "http" | "file":
+            raise AssertionError(arn)
     assert_never(config.kind)
+
+
+def _file(config: OnFailure) -> Destination:
+    from poller.destinations.file import FileDestination, Rotation
+
+    rotation = Rotation(size=config.maximum_file_size, kept=config.rotated_files)
+    return FileDestination(path=config.path, rotation=rotation, include_payload=config.include_payload)
+
+
+def _url(config: OnFailure, clock: Clock) -> Destination:
+    from poller.destinations.http import HttpDestination, Target
+
+    target = Target(
+        url=config.named,
+        headers=config.headers,
+        ca_file=config.ca_file,
+        allow_link_local=config.allow_link_local,
+        timeout=config.timeout,
+    )
+    return HttpDestination(target, clock, include_payload=config.include_payload)
 
 
 def executor(worker: Worker) -> Executor:
@@ -132,6 +182,12 @@ async def _kinesis(clients: AwsClients, connection: Connection, clock: Clock) ->
     from poller.apis.kinesis import BotoKinesisApi
 
     return BotoKinesisApi(await clients.client("kinesis", _settings(connection)), clock)
+
+
+async def _dynamodb(clients: AwsClients, connection: Connection, clock: Clock) -> DynamoDbStreamsApi:
+    from poller.apis.dynamodb_streams import BotoDynamoDbStreamsApi
+
+    return BotoDynamoDbStreamsApi(await clients.client("dynamodbstreams", _settings(connection)), clock)
 
 
 async def _sqs(clients: AwsClients, connection: Connection) -> SqsApi:
@@ -159,20 +215,20 @@ def _settings(connection: Connection) -> AwsSettings:
     return AwsSettings(region=connection.region, endpoint_url=connection.endpoint_url, profile=connection.profile)
 
 
-def _memory(_: StoreConfig, clock: Clock) -> Store:
+def _memory(_: StoreConfig, clock: Clock) -> EditableStore:
     from poller.stores.memory import MemoryContents, MemoryStore
 
     return MemoryStore(MemoryContents(), clock)
 
 
-def _sqlite(config: StoreConfig, clock: Clock) -> Store:
+def _sqlite(config: StoreConfig, clock: Clock) -> EditableStore:
     from poller.stores.sqlite import SqliteStore
 
     assert config.path is not None  # noqa: S101  the scheme says so
     return SqliteStore(config.path, clock)
 
 
-def _redis(config: StoreConfig, _: Clock) -> Store:
+def _redis(config: StoreConfig, _: Clock) -> EditableStore:
     from poller.stores.redis import RedisStore
 
     return RedisStore(config.url)
@@ -290,7 +346,7 @@ def _plugin(worker: Worker) -> Executor:
     return made
 
 
-STORES: Final[Mapping[str, Callable[[StoreConfig, Clock], Store]]] = {
+STORES: Final[Mapping[str, Callable[[StoreConfig, Clock], EditableStore]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     **dict.fromkeys(("redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix"), _redis),

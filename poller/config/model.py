@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic import ValidationInfo as Info
 
-from poller.config.arn import Arn
 from poller.config.fields import Endpoint, FolderPath, Listen, Name, Region, Text  # noqa: TC001  (the same)
 from poller.config.functions import FunctionConfig, LambdaFunctionConfig
 from poller.config.mappings import MappingConfig  # noqa: TC001  (the same)
@@ -85,7 +84,7 @@ class StoreConfig(Section):
 
 
 class HttpConfig(Section):
-    """The listener for /metrics, /livez and /readyz."""
+    """The listener for /metrics, /livez, /readyz and /status."""
 
     listen: Listen | None = Field(
         default="127.0.0.1:9108",
@@ -149,9 +148,9 @@ class Config(Section):
         return self._connection(mapping, mapping.region or mapping.arn.region)
 
     def destination_connection(self, mapping: MappingConfig) -> Connection | None:
-        """How to reach its failure destination, None where it has none: the region in the ARN, the mapping's settings, `aws`."""
-        destination = mapping.destination_config.on_failure.destination
-        return None if destination is None else self._connection(mapping, Arn.of(destination).region or mapping.region)
+        """How to reach its failure destination: the region in the ARN, the mapping's settings, `aws`. None: AWS has none."""
+        target = mapping.destination_config.on_failure
+        return self._connection(mapping, target.region or mapping.region) if target.of_aws else None
 
     def function_connection(self, name: str) -> Connection | None:
         """How to reach a function that AWS runs: the region in its ARN, its own settings, `aws`. None: AWS does not."""

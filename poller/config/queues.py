@@ -108,6 +108,10 @@ class QueueMappingConfig(EventSourceMapping):
         "bisect_batch_on_function_error": _STREAMS_ONLY + "use function_response_types: [ReportBatchItemFailures]",
         "tumbling_window_in_seconds": _STREAMS_ONLY + "keep state in the handler's own storage",
         "resume": _STREAMS_ONLY + "a queue has no checkpoints that could be lost",
+        "on_trimmed": _STREAMS_ONLY + "what a queue's retention takes is not told",
+        "retry_backoff": _STREAMS_ONLY + "when a failed message comes back is said by release",
+        "non_retryable_errors": _STREAMS_ONLY + "what fails is given up by its number of deliveries alone",
+        "on_exhausted": _STREAMS_ONLY + "a message that fails holds up no other; for FIFO groups see fifo_group_guard",
     }
 
     event_source_arn: Annotated[str, AfterValidator(queue_arn)] = Field(
@@ -211,7 +215,7 @@ class QueueMappingConfig(EventSourceMapping):
         return self.event_source_arn.endswith(FIFO_SUFFIX)
 
     @classmethod
-    def filter_shape(cls) -> FilterShape:
+    def filter_shape(cls, _: str, /) -> FilterShape:
         """SQS's."""
         from poller.core.filters import SQS  # noqa: PLC0415  (only filters need it, and it takes time to import)
 

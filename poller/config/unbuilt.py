@@ -27,18 +27,6 @@ LONGEST_KEY, LONGEST_TAG = 128, 256
 _KMS_KEY = re.compile(r"arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/\S+")
 
 
-def whole(low: int, high: int) -> Check:
-    """An integer within a range."""
-
-    def check(key: str, value: object, path: Path) -> Faults:
-        if not isinstance(value, int) or isinstance(value, bool):
-            yield fault(path, f'"{key}" must be an integer')
-        elif not low <= value <= high:
-            yield fault(path, f'"{key}" must be from {low} to {high}')
-
-    return check
-
-
 def some_of(allowed: Sequence[str], most: int, elsewhere: str) -> Check:
     """A list; `elsewhere`: what to say of items that are not allowed here."""
 
@@ -94,7 +82,6 @@ OF_ALL: Mapping[str, Check] = {
     "metrics_config": table(metrics=some_of(("EventCount",), 3, ": ErrorCount and KafkaMetrics belong to Kafka")),
     "tags": _tags,
 }
-OF_STREAMS: Mapping[str, Check] = {"tumbling_window_in_seconds": whole(0, 900)}
 
 
 def tumbling(given: Mapping[str, object]) -> Faults:

@@ -32,12 +32,14 @@ SHARD_STATES = ("open", "blocked", "waiting_for_parent", "finished")
 LEASE_CHANGES = ("acquired", "released", "lost", "stolen", "expired")
 CHECKPOINT_OUTCOMES = ("ok", "error", "fenced")
 MAPPING_STATES = ("Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting")
+WINDOW_ENDS = ("later_record", "time", "shard_end", "state_size", "given_up", "dropped")
 EXTENSION_OUTCOMES = ("ok", "error", "lost")
 BREAKER_STATES = ("closed", "open", "half_open")
 MESSAGE_STATES = ("visible", "in_flight", "delayed")
 STORE_OPERATIONS = ("stream", "enroll", "shards", "acquire", "renew", "release", "load", "advance", "finish")
 SOURCE_OPERATIONS: dict[str, tuple[str, ...]] = {
     "kinesis": ("DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords"),
+    "dynamodb": ("DescribeStream", "GetShardIterator", "GetRecords"),
     "sqs": ("GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"),
 }
 """The calls that a mapping makes, by the type of its source."""
@@ -75,7 +77,8 @@ EVENTS_FAILED = counter(
 )
 EVENTS_DROPPED = counter(
     "poller_events_dropped_total",
-    "Events given up with no destination to take them. Excludes what the source itself expired.",
+    "Events given up that no destination took: none is configured, or on_destination_error is drop and it failed. Excludes what"
+    " the source itself expired.",
     MAPPING,
     Label(name="reason", values=DROP_REASONS),
     cloudwatch="DroppedEventCount",
@@ -95,10 +98,17 @@ EVENTS_SENT_TO_DESTINATION = counter(
 )
 DESTINATION_ERRORS = counter(
     "poller_destination_errors_total",
-    "Attempts to reach the failure destination that failed; the events are kept and tried again.",
+    "Attempts to reach the failure destination that failed; the events are kept and tried again, unless on_destination_error is"
+    " drop.",
     MAPPING,
     DESTINATION,
     cloudwatch="DestinationDeliveryFailures",
+)
+DESTINATION_PAYLOADS_OMITTED = counter(
+    "poller_destination_payloads_omitted_total",
+    "Reports that the failure destination took only without the payload, which was larger than it takes (include_payload).",
+    MAPPING,
+    DESTINATION,
 )
 EVENTS_REDELIVERED = counter(
     "poller_events_redelivered_total",
@@ -138,6 +148,12 @@ BATCH_SIZE = histogram(
 )
 BATCH_RETRIES = counter("poller_batch_retries_total", "Failed batches that are invoked again unchanged.", MAPPING)
 BATCH_BISECTIONS = counter("poller_batch_bisections_total", "Failed batches that were split in two.", MAPPING)
+WINDOWS_CLOSED = counter(
+    "poller_windows_closed_total",
+    "Tumbling windows that are over. Of those given_up or dropped the function has not seen the end.",
+    MAPPING,
+    Label(name="reason", values=WINDOW_ENDS),
+)
 IN_FLIGHT_EVENTS = gauge("poller_in_flight_events", "Events inside a running invocation.", MAPPING)
 LAST_SUCCESS = gauge(
     "poller_last_success_timestamp_seconds",
@@ -216,7 +232,7 @@ VISIBILITY_EXTENSIONS = counter(
 
 SHARDS = gauge(
     "poller_shards",
-    "Shards that this process knows; `blocked`: read ahead as far as may be, and waiting for the function.",
+    "Shards that this process knows; `blocked`: batches fail and no more may be read, or one waits for an operator.",
     MAPPING,
     Label(name="state", values=SHARD_STATES),
 )

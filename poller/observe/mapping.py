@@ -16,18 +16,21 @@ from poller.observe.logs import logger
 from poller.observe.metrics import Series
 from poller.observe.outcomes import (
     DROP_REASON,
+    age_fields,
+    attempt_fields,
+    blocked_fields,
     discard_fields,
     failed_events,
     oldest_arrival,
     outcome_fields,
     outcome_label,
-    record_fields,
     report_fields,
 )
 from poller.observe.queues import QueueEvents
 from poller.observe.ratelimit import RateLimit
 from poller.observe.shards import ShardGauges, ShardProbe
 from poller.observe.sightings import Sightings
+from poller.observe.windows import WindowEvents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
 
     from poller.core.model import Answer, Attempt, Decision, Discard, Outcome, Record
+    from poller.core.report import Shortened
     from poller.errors import PollerError
     from poller.observe.definition import Definition
     from poller.observe.metrics import Metrics
@@ -68,7 +72,7 @@ class MappingFacts:
     memory_size: int | None = None
 
 
-class MappingObserver(QueueEvents):
+class MappingObserver(QueueEvents, WindowEvents):
     """Counts and logs for one mapping. Close it before another of the same name is made."""
 
     def __init__(self, metrics: Metrics, facts: MappingFacts, clock: Clock) -> None:
@@ -100,9 +104,10 @@ class MappingObserver(QueueEvents):
         self._polls["records" if records else "empty"].inc()
         self._poll_duration.observe(seconds)
         self._last_poll.set(self._clock.time())
-        self._polled_bytes.inc(size)
-        self._events_polled.inc(len(records))
-        self.redelivered(sum(record.receives > 1 for record in records))
+        if records:
+            self._polled_bytes.inc(size)
+            self._events_polled.inc(len(records))
+            self.redelivered(sum(record.receives > 1 for record in records))
 
     def poll_failed(self, error: Unavailable, *, seconds: float) -> None:
         """A read failed, after so long. Logged at most every 30 s for each kind of error."""
@@ -152,8 +157,9 @@ class MappingObserver(QueueEvents):
         size = len(attempt.records)
         self._events_invoked.inc(size)
         self._in_flight_events.inc(size)
-        self._batch_size.observe(size)
-        self._event_age.observe(max(0.0, now - oldest_arrival(attempt.records)))
+        if size:  # the invocation that closes a window is no batch
+            self._batch_size.observe(size)
+            self._event_age.observe(max(0.0, now - oldest_arrival(attempt.records)))
         self._log.debug("invoking", **self._at(shard), records=size, attempt=attempt.retries + 1, request_id=attempt.request_id)
 
     def answered(self, attempt: Attempt, shard: str, answer: Answer, outcome: Outcome, seconds: float) -> None:
@@ -186,26 +192,35 @@ class MappingObserver(QueueEvents):
 
     # --------------------------------------------------------------------------------------------------------- giving up
 
-    def delivered(self, discard: Discard, shard: str | None = None) -> None:
-        """The failure destination took what was given up."""
+    def delivered(self, discard: Discard, shard: str | None = None, shortened: Shortened | None = None) -> None:
+        """The failure destination took what was given up; `shortened`: without the payload, which was too large for it."""
         kind = self._facts.destination or "none"
         self._series.get(c.EVENTS_SENT_TO_DESTINATION, self._facts.name, kind).inc(len(discard.records))
+        extra = {}
+        if shortened is not None:
+            self._series.get(c.DESTINATION_PAYLOADS_OMITTED, self._facts.name, kind).inc()
+            extra["payload_omitted"] = shortened.size
         self._log.warning(
-            "discarded", **self._at(shard), destination=kind, **discard_fields(discard), **self._seen(discard.records)
+            "discarded", **self._at(shard), destination=kind, **discard_fields(discard), **extra, **self._seen(discard.records)
         )
 
     def undeliverable(self, error: PollerError) -> None:
-        """The failure destination did not take it; it will be tried again. Logged at most every 30 s for each kind of error."""
+        """The failure destination did not take it; unless `dropped` follows, the records are kept. Logged as `poll_failed` is."""
         destination = self._facts.destination or "none"
         self._series.get(c.DESTINATION_ERRORS, self._facts.name, destination).inc()
         kind = error.kind if isinstance(error, Unavailable) else type(error).__name__
         if (extra := self._limit.admit(f"destination {kind}")) is not None:
             self._log.error("undeliverable", destination=destination, kind=kind, error=str(error), **extra)
 
-    def dropped(self, discard: Discard, shard: str | None = None) -> None:
-        """Given up for good: no destination is configured. The log line is all that is left."""
+    def dropped(self, discard: Discard, shard: str | None = None, error: BaseException | None = None) -> None:
+        """Given up for good: no destination is configured, or it has failed (`error`). The log line is all that is left."""
         self._series.get(c.EVENTS_DROPPED, self._facts.name, DROP_REASON[discard.reason]).inc(len(discard.records))
-        self._log.warning("dropped", **self._at(shard), **discard_fields(discard), **self._seen(discard.records))
+        log, why = (self._log.warning, {}) if error is None else (self._log.error, {"error": str(error)})
+        log("dropped", **self._at(shard), **discard_fields(discard), **why, **self._seen(discard.records))
+
+    def blocked(self, attempt: Attempt, shard: str, outcome: Outcome) -> None:
+        """An attempt has no retries left, and is to wait for an operator. Said once; its further tries are told as batches."""
+        self._log.error("blocked", **self._at(shard), **blocked_fields(attempt, outcome))
 
     # ----------------------------------------------------------------------------------------- shards, leases, checkpoints
 
@@ -281,9 +296,9 @@ class MappingObserver(QueueEvents):
             **fields,
             duration_ms=round(seconds * 1000, 1),
             **report_fields(answer, self._facts.memory_size),
-            age_s=round(max(0.0, self._clock.time() - seconds - oldest_arrival(attempt.records)), 3),
+            **age_fields(attempt.records, self._clock.time() - seconds),
             request_id=attempt.request_id,
-            **record_fields(attempt.records),
+            **attempt_fields(attempt),
             **self._seen(attempt.records, ran=isinstance(answer, Returned | Errored)),
         )
 

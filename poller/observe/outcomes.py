@@ -16,6 +16,7 @@ from poller.core.model import (
     Returned,
     sequence_number,
 )
+from poller.core.windows import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ DROP_REASON: dict[DiscardReason, str] = {
     "RetryAttemptsExhausted": "max_retries",
     "Filtered": "filtered",
 }
+
+MEND: Final = "mend the function: the batch is tried again until then; or pass over it with poller checkpoint set"
 
 MEBIBYTE: Final = 1024 * 1024
 
@@ -97,7 +100,21 @@ def discard_fields(discard: Discard) -> dict[str, object]:
         "records": len(discard.records),
         "invoke_count": discard.invoke_count,
         "request_id": discard.attempt.request_id,
+        **window_fields(discard.attempt),
         **record_fields(discard.records),
+    }
+
+
+def blocked_fields(attempt: Attempt, outcome: Outcome) -> dict[str, object]:
+    """What has no retries left, why, and what to do, for a log line."""
+    failure = outcome_fields(attempt, outcome)
+    return {
+        "kind": failure["kind"],
+        "error": failure["error"],
+        "records": len(attempt.records),
+        "request_id": attempt.request_id,
+        **attempt_fields(attempt),
+        "remedy": MEND,
     }
 
 
@@ -119,8 +136,10 @@ def report_fields(answer: Answer, memory_size: int | None) -> dict[str, object]:
 def record_fields(records: Sequence[Record]) -> dict[str, object]:
     """The first and the last record, by the source's own sequence numbers; of messages, which have none, the ids.
 
-    `receives` is the highest receive count among messages.
+    `receives` is the highest receive count among messages. Nothing where there are no records.
     """
+    if not records:
+        return {}
     if records[0].position == BEGINNING:
         receives = max([record.receives for record in records])
         return {"first_message": records[0].id, "last_message": records[-1].id, "receives": receives}
@@ -128,6 +147,24 @@ def record_fields(records: Sequence[Record]) -> dict[str, object]:
         "first_sequence": sequence_number(records[0].position),
         "last_sequence": sequence_number(records[-1].position),
     }
+
+
+def attempt_fields(attempt: Attempt) -> dict[str, object]:
+    """What an attempt is made of, for a log line."""
+    return window_fields(attempt) | record_fields(attempt.records)
+
+
+def window_fields(attempt: Attempt) -> dict[str, object]:
+    """The tumbling window that it belongs to, for a log line; `final`: it closes the window, `early`: before its end."""
+    if (window := attempt.window) is None:
+        return {}
+    fields: dict[str, object] = {"window": bounds(window)["start"]}
+    return fields | {name: True for name, so in (("final", window.final), ("early", window.early)) if so}
+
+
+def age_fields(records: Sequence[Record], sent_at: float) -> dict[str, object]:
+    """How old the oldest was when they were sent (Unix seconds), for a log line."""
+    return {"age_s": round(max(0.0, sent_at - oldest_arrival(records)), 3)} if records else {}
 
 
 def oldest_arrival(records: Sequence[Record]) -> float:

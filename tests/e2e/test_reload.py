@@ -53,6 +53,7 @@ async def test_only_the_mapping_that_changed_starts_anew(scene: Scene) -> None:
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.rule("stream.start.pause-keeps-the-place")
 async def test_mappings_come_and_go(scene: Scene) -> None:
     first, second = await scene.stream(), await scene.stream(suffix="-second")
     daemon = await scene.running(scene.mapping(first))

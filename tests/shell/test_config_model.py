@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 from support.config_doc import DOCUMENT, document
+from support.config_rows import NOWHERE
 
 from poller.clock import SystemClock
 from poller.config import Config, Connection, FunctionConfig, InlineFunctionConfig, ProcessFunctionConfig, load
@@ -54,10 +55,16 @@ def test_defaults_are_lambdas_where_lambda_has_the_field() -> None:
         "maximum_retry_attempts": -1,
         "maximum_record_age_in_seconds": -1,
         "bisect_batch_on_function_error": False,
+        "retry_backoff": {"initial": 0.5, "factor": 2.0, "maximum": 60.0, "jitter": 0.2},
+        "non_retryable_errors": (),
+        "on_exhausted": "discard",
+        "tumbling_window_in_seconds": 0,
         "function_response_types": (),
         "filter_criteria": {"dry_run": False, "filters": ()},
-        "destination_config": {"on_failure": {"destination": None, "include_payload": False}},
+        "destination_config": {"on_failure": NOWHERE},
+        "on_destination_error": "wait",
         "resume": "fail",
+        "on_trimmed": "trim_horizon",
         "region": None,
         "endpoint_url": None,
         "profile": None,
@@ -130,8 +137,9 @@ def test_a_destination_is_reached_in_the_region_of_its_arn_with_the_mappings_set
     )
 
 
-def test_a_mapping_without_a_destination_has_no_connection_to_one() -> None:
-    made = config()
+@pytest.mark.parametrize("given", [{}, {"destination": "https://a/"}, {"destination": "file:f"}])
+def test_a_mapping_without_a_destination_in_aws_has_no_connection_to_one(given: dict[str, object]) -> None:
+    made = config(destination_config={"on_failure": given})
     assert made.destination_connection(made.event_source_mappings[0]) is None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from support.config_rows import NOWHERE
 
 from poller.clock import SystemClock
 from poller.config import Config, Connection, InvalidConfig, QueueMappingConfig, StreamMappingConfig, load
@@ -50,7 +51,8 @@ def test_the_defaults_of_a_queue_are_lambdas_where_lambda_has_the_field() -> Non
         "function_response_types": (),
         "filter_criteria": {"dry_run": False, "filters": ()},
         "maximum_receive_count": None,
-        "destination_config": {"on_failure": {"destination": None, "include_payload": False}},
+        "destination_config": {"on_failure": NOWHERE},
+        "on_destination_error": "wait",
         "release": "backoff",
         "fifo_group_guard": True,
         "receive_wait": 20,

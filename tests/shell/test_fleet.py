@@ -78,7 +78,7 @@ def fleet(executors: Executors, of: Config) -> Fleet:
         raise AssertionError("no mapping, no Api")
 
     clock = VirtualClock()
-    wiring = Wiring(kinesis=none, sqs=none, sns=none, s3=none, store=lambda _: store, executor=executors.make)
+    wiring = Wiring(kinesis=none, dynamodb=none, sqs=none, sns=none, s3=none, store=lambda _: store, executor=executors.make)
     store = MemoryStore(MemoryContents(), clock)
     return Fleet(
         Parts(

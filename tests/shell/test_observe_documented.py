@@ -17,8 +17,10 @@ from support.observing import FUNCTION_ERROR, ORDERS, SHARD, Bench, FakeShard, g
 from support.queueing import MAILS, message
 
 import poller
+from poller.core.memo import Window
 from poller.core.model import Accepted, Attempt, Discard, Failed, Figures, Partial, Refused, Returned
-from poller.errors import LeaseLost, Unavailable
+from poller.core.report import Shortened
+from poller.errors import LeaseLost, SourceGone, Unavailable
 from poller.observe.function import FunctionObserver
 
 if TYPE_CHECKING:
@@ -37,8 +39,18 @@ def tell_everything(bench: Bench) -> None:
     """Every method that logs, and the ways in which its line varies."""
     for outcome in (Accepted(), Failed("timeout", "x"), Partial(frozenset({"1"})), Refused("throttled", detail="x")):
         bench.run(Returned(b"", Figures(duration=0.1, init_duration=0.2, max_memory=3)), outcome)
-    bench.mapping.delivered(given_up(), SHARD)
+    window = Window(start=0, end=60, final=True, early=True)
+    closing = Attempt(records=(), request_id="r2", window=window)
+    bench.run(Returned(b""), Accepted(), closing)
+    bench.mapping.window_closed(window, "state_size", SHARD)
+    bench.mapping.window_dropped(window, SHARD)
+    for discard in (given_up(), replace(given_up(), attempt=closing)):
+        bench.mapping.delivered(discard, SHARD)
+        bench.mapping.dropped(discard, SHARD)
     bench.mapping.dropped(given_up(), SHARD)
+    bench.mapping.dropped(given_up(), SHARD, SourceGone("no such queue"))
+    bench.mapping.delivered(given_up(), SHARD, Shortened(size=7))
+    bench.mapping.blocked(given_up().attempt, SHARD, Failed("timeout", "x"))
     for _ in range(3):
         bench.mapping.undeliverable(Unavailable("SendMessage", "timeout"))
         bench.mapping.poll_failed(Unavailable("GetRecords", "timeout"), seconds=0)
@@ -99,7 +111,7 @@ def test_every_line_has_the_level_and_the_fields_that_the_documentation_says(ben
         all_fields |= fields
     for event, (levels, fields) in seen.items():
         assert (levels, fields) == page[event][:2], f"documented for {event}, never seen"
-    assert len(seen) == 23
+    assert len(seen) == 26
 
 
 def test_lines_of_a_queue_name_slots_and_messages_where_those_of_a_stream_name_shards_and_sequence_numbers() -> None:

@@ -28,6 +28,7 @@ poller_events_dropped_total counter mapping reason
 poller_events_deleted_total counter mapping
 poller_events_sent_to_destination_total counter mapping destination
 poller_destination_errors_total counter mapping destination
+poller_destination_payloads_omitted_total counter mapping destination
 poller_events_redelivered_total counter mapping
 poller_events_returned_total counter mapping
 poller_invocations_total counter mapping outcome
@@ -44,6 +45,7 @@ poller_source_api_errors_total counter mapping operation error
 poller_batch_size_events histogram mapping
 poller_batch_retries_total counter mapping
 poller_batch_bisections_total counter mapping
+poller_windows_closed_total counter mapping reason
 poller_pollers gauge mapping
 poller_in_flight_invocations gauge function
 poller_concurrency_limit gauge function

@@ -13,6 +13,18 @@ INLINE = {"executor": "inline", "handler": "app.handler"}
 HTTP = {"executor": "http", "url": "http://orders:8080/"}
 LAMBDA = {"executor": "lambda", "function_name": "orders"}
 ONE_FUNCTION = "functions: {f: {executor: inline, handler: app.handler}}"
+NOWHERE: dict[str, object] = {
+    "destination": None,
+    "include_payload": False,
+    "headers": {},
+    "headers_file": {},
+    "ca_file": None,
+    "allow_link_local": False,
+    "timeout": 30,
+    "maximum_file_size": 100_000_000,
+    "rotated_files": 10,
+}
+"""A failure destination where nothing is configured."""
 
 
 def top(snippet: str) -> str:

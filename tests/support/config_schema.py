@@ -21,10 +21,13 @@ from poller.config import (
     QueueMappingConfig,
     StreamMappingConfig,
     arn,
+    destination,
     fields,
-    http_function,
     lambda_function,
+    retries,
+    web,
 )
+from poller.config.destination import OnFailure
 from poller.config.event_source import EventSourceMapping
 from poller.config.filters import FilterPattern
 from poller.config.function import BaseFunction
@@ -58,22 +61,29 @@ PATTERNS = {
     fields._variable: fields.VARIABLE.pattern,
     fields._listen: fields._LISTEN.pattern,
     fields._endpoint: r"https?://\S+",
-    http_function._url: r"https?://\S+",
-    http_function._header: http_function._HEADER.pattern,
-    http_function._header_value: http_function._VALUE.pattern,
+    web.url: r"https?://\S+",
+    web._header: web.HEADER.pattern,
+    web._header_value: web._VALUE.pattern,
     lambda_function._function: r"[A-Za-z0-9:_$-]+",
     lambda_function._qualifier: lambda_function._QUALIFIER.pattern,
+    retries._error_type: retries._ERROR_TYPE.pattern,
     fields._uuid: "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
     arn.stream_arn: rf"arn:aws[a-z0-9-]*:kinesis:[a-z0-9-]+:[0-9]{{12}}:{arn._STREAM.pattern}",
     arn.queue_arn: rf"arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{{12}}:(?:{arn._FIFO_QUEUE.pattern}|{arn._QUEUE.pattern})",
-    arn.failure_destination: r"(?:arn:aws[a-z0-9-]*:"
+    destination.failure_destination: r"(?:(?:https?://|file:)\S+|arn:aws[a-z0-9-]*:"
     rf"(?:sqs:[a-z0-9-]+:[0-9]{{12}}:(?:{arn._QUEUE.pattern}|{arn._FIFO_QUEUE.pattern})"
-    rf"|sns:[a-z0-9-]+:[0-9]{{12}}:{arn._TOPIC.pattern}|s3:::{arn._BUCKET.pattern}))?",
+    rf"|sns:[a-z0-9-]+:[0-9]{{12}}:{arn._TOPIC.pattern}|kinesis:[a-z0-9-]+:[0-9]{{12}}:{arn._STREAM.pattern}"
+    rf"|s3:::{arn._BUCKET.pattern}))?",
 }
 AS_WRITTEN: Schema = {"type": ["string", "number", "boolean", "null"]}
 VARIABLES: Schema = {
     "type": "object",
     "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    "additionalProperties": AS_WRITTEN,
+}
+HEADERS: Schema = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{web.HEADER.pattern}$"},
     "additionalProperties": AS_WRITTEN,
 }
 SPECIAL: dict[tuple[type[Section], str], Schema] = {
@@ -82,16 +92,12 @@ SPECIAL: dict[tuple[type[Section], str], Schema] = {
     (ProcessFunctionConfig, "environment"): {
         "anyOf": [VARIABLES, {"type": "object", "required": ["Variables"], "properties": {"Variables": VARIABLES}}]
     },
-    (HttpFunctionConfig, "headers"): {
-        "type": "object",
-        "propertyNames": {"pattern": f"^{http_function._HEADER.pattern}$"},
-        "additionalProperties": AS_WRITTEN,
-    },
+    (HttpFunctionConfig, "headers"): HEADERS,
+    (OnFailure, "headers"): HEADERS,
     (StreamMappingConfig, "maximum_record_age_in_seconds"): {
         "type": "integer",
         "anyOf": [{"const": fields.FOREVER}, {"minimum": fields.SHORTEST_AGE, "maximum": fields.LONGEST_AGE}],
     },
-    (StreamMappingConfig, "parallelization_factor"): {"const": 1},
 }
 """Fields of which more may be written than their type says, or less."""
 

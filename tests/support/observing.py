@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from poller.core.model import Attempt, Discard, DiscardReason, Errored
+from poller.core.model import BEGINNING, Attempt, Discard, DiscardReason, Errored, ShardId
 from poller.observe.mapping import MappingFacts, MappingObserver
 from poller.observe.metrics import Metrics
+from poller.observe.shards import ShardStatus
 from support.build import attempt, records
 
 if TYPE_CHECKING:
@@ -47,6 +48,19 @@ class FakeShard:
     behind: float | None = 0.0
     buffered_bytes: int = 0
     state: Literal["open", "blocked"] = "open"
+
+    def status(self) -> ShardStatus:
+        return ShardStatus(
+            shard=ShardId(SHARD),
+            position=BEGINNING,
+            iterator_age=self.iterator_age,
+            behind=self.behind,
+            buffered_records=0,
+            buffered_bytes=self.buffered_bytes,
+            state=self.state,
+            read_error=None,
+            lanes=(),
+        )
 
 
 class Page:

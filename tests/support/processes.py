@@ -81,6 +81,7 @@ class Process:
     executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
     start: Start = field(default_factory=lambda: Start(type="TRIM_HORIZON"))
     resume: Literal["fail", "latest", "trim_horizon"] = "fail"
+    on_trimmed: Literal["trim_horizon", "fail"] = "trim_horizon"
     lease_ttl: float = 30.0
     policy: StreamPolicy = field(default_factory=StreamPolicy)
     limits: BatchLimits | None = None
@@ -112,6 +113,7 @@ class Process:
             id=MAPPING,
             start=self.start,
             resume=self.resume,
+            on_trimmed=self.on_trimmed,
             owner=self.owner,
             lease_ttl=self.lease_ttl,
             source=self.source,

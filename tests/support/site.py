@@ -9,6 +9,7 @@ import aiohttp
 
 from poller.admin.health import Health
 from poller.admin.http import AdminServer
+from poller.admin.status import Board
 from poller.observe.metrics import Metrics
 from support.observing import HandClock
 
@@ -20,7 +21,8 @@ class Site:
         self.clock = HandClock()
         self.metrics = Metrics()
         self.health = Health(self.clock)
-        self.server = AdminServer("127.0.0.1:0", self.metrics, self.health)
+        self.board = Board()
+        self.server = AdminServer("127.0.0.1:0", self.metrics, self.health, self.board)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[aiohttp.ClientResponse, str]:
         url = f"http://127.0.0.1:{self.server.port}{path}"

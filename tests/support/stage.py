@@ -227,4 +227,4 @@ class Buffer:
 
     async def settle(self, *numbers: int) -> None:
         """Settles these records."""
-        await self.ahead.lanes[0].settle(records(*numbers))
+        await self.ahead.settle(records(*numbers))
