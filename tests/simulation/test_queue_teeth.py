@@ -149,8 +149,8 @@ BUGS = [
     QueueBug(
         name="a message is given up before its report has arrived",
         file="poller/lane.py",
-        old="        taken = await delivered(discard, work, drain)\n",
-        new="        await lane.settle(discard.records)\n        taken = await delivered(discard, work, drain)\n",
+        old="        taken = taken and await delivered(",
+        new="        await lane.settle(discard.records)\n        taken = taken and await delivered(",
         seeds="2,3",
     ),
     QueueBug(

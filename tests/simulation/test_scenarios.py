@@ -22,6 +22,12 @@ def some(what: Callable[[MappingPlan], bool]) -> Callable[[Scenario], bool]:
     return lambda scenario: any(what(plan) for plan in scenario.mappings)
 
 
+def at_once(scenario: Scenario) -> list[float]:
+    """When several shards are split or merged in one moment."""
+    moments = Counter(act.at for act in scenario.acts if isinstance(act, Reshard))
+    return [at for at, count in moments.items() if count > 1]
+
+
 def test_a_scenario_is_drawn_from_its_seed_alone() -> None:
     assert draw(5) == draw(5)
     assert draw(5) != draw(6)
@@ -66,6 +72,17 @@ def test_every_service_fails_in_many_scenarios() -> None:
         ("a reservation", some(lambda plan: plan.function.reserved is not None)),
         ("priorities", lambda scenario: len({plan.priority for plan in scenario.mappings}) > 1),
         ("a small read-ahead", lambda scenario: scenario.limits.read_ahead < 100),
+        ("lanes", some(lambda plan: plan.factor > 1)),
+        ("ten lanes", some(lambda plan: plan.factor == 10)),
+        ("lanes that are split", some(lambda plan: plan.factor > 1 and plan.bisect)),
+        ("lanes that are told which records failed", some(lambda plan: plan.factor > 1 and plan.reports)),
+        ("the stream of a table", some(lambda plan: plan.stream.table)),
+        ("tumbling windows", some(lambda plan: plan.tumbling > 0)),
+        ("tumbling windows whose batches are split", some(lambda plan: plan.tumbling > 0 and plan.bisect)),
+        ("tumbling windows whose records are given up", some(lambda plan: plan.tumbling > 0 and plan.ends)),
+        ("lists of shards that are out of date", lambda scenario: scenario.stale_lists > 0),
+        ("shards that are split or merged at one moment", lambda scenario: bool(at_once(scenario))),
+        ("a shard that is split or merged while nobody runs", lambda scenario: any(map(scenario.nobody_at, at_once(scenario)))),
     ],
 )
 def test_every_trait_is_in_many_scenarios(what: str, holds: Callable[[Scenario], bool]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from support.sim.bugs import QUEUE_SEEDS, STREAM_SEEDS
 from support.sim.play import run
 
-SLOW = 600
+SLOW = 500
 SLOW_QUEUES = 360
 
 

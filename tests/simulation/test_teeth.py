@@ -49,14 +49,14 @@ BUGS = [
         file="poller/stores/memory.py",
         old="stored is not None and (stored.owner, stored.epoch) == (lease.owner, lease.epoch)",
         new="stored is not None",
-        seeds="24,30",
+        seeds="36,24",
     ),
     Bug(
         name="the store lets a checkpoint go back",
         file="poller/stores/memory.py",
         old="            return False\n        self._write",
         new="            pass\n        self._write",
-        seeds="14,70",
+        seeds="36,14",
     ),
     Bug(
         name="a lease is not given back",
@@ -105,26 +105,26 @@ BUGS = [
         file="poller/shard.py",
         old="        self.until = asked_at + self._held.ttl * TRUST\n",
         new='        self.until = float("inf")\n',
-        seeds="24,58",
+        seeds="15,24",
     ),
     Bug(
         name="a process that stood still does not look at its lease",
         file="poller/lane.py",
         old="            return Decision(again=(attempt,))\n        work.still_ours()\n",
         new="            return Decision(again=(attempt,))\n",
-        seeds="90",
+        seeds="15,90",
     ),
     Bug(
         name="a shard is finished with records left",
         file="poller/shard.py",
         old="reading.ended and ahead.progress.drained and not drain.started",
         new="reading.ended",
-        seeds="81,95",
+        seeds="80,81",
     ),
     Bug(
         name="children do not wait for their parents",
         file="poller/core/shards.py",
-        old="open_parents = listed - finished",
+        old="open_parents = {shard.id for shard in shards}.union(missing) - finished",
         new="open_parents = set()",
         seeds="4,11",
     ),
@@ -133,7 +133,7 @@ BUGS = [
         file="poller/mapping.py",
         old='exact = start.type != "LATEST" or self._boundaries_are_ours',
         new="exact = True",
-        seeds="24",
+        seeds="52,24",
     ),
     Bug(
         name="a shard whose cancellation crosses the loss of its lease lives on",
@@ -145,8 +145,8 @@ BUGS = [
     Bug(
         name="records are settled though the queue did not take their document",
         file="poller/lane.py",
-        old="        stop=lambda _: drain.started,\n",
-        new="        stop=lambda state: drain.started or state.attempt_number >= 3,\n",
+        old='tries = DROP_TRIES if work.on_destination_error == "drop" else math.inf',
+        new="tries = DROP_TRIES",
         seeds="19,58",
     ),
     Bug(
@@ -180,8 +180,8 @@ BUGS = [
     Bug(
         name="a shard is read on without a bound",
         file="poller/readahead.py",
-        old="            and len(self._unsettled) < self._limits.records\n",
-        new="",
+        old="return len(self._unsettled) >= self._limits.records or self._bytes",
+        new="return self._bytes",
         seeds="9,10",
     ),
     Bug(

@@ -35,16 +35,18 @@ class Bug(Mutant):
     Attributes:
         seeds: where it was seen last. All others are played after them, as a change of anything may have moved it.
         queues: they are seeds of scenarios of queues.
+        among: how many seeds are played, at the most, beside those: from 0 on.
     """
 
     tests: tuple[str, ...] = (RUNS,)
     seeds: str
     queues: bool = False
+    among: int = STREAM_SEEDS
 
     @property
     def options(self) -> list[str]:
         """Of the command that plays it."""
-        count = QUEUE_SEEDS if self.queues else STREAM_SEEDS
+        count = QUEUE_SEEDS if self.queues else self.among
         return ["--seeds", f"{self.seeds},0..{count - 1}", *(["--queues"] if self.queues else [])]
 
 

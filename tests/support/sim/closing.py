@@ -42,8 +42,8 @@ def check_outcome(ledger: Ledger, contents: SimContents, queues: MemoryQueues) -
             ledger.fail(f"{line}: records {sorted(lost)} are lost")
         if not line.done:
             ledger.fail(f"{line}: {line.reached} of {len(line.book.entries)} are durably done")
-        if line.running is not None:
-            ledger.fail(f"{line.running} runs for ever")
+        for call in line.running.values():
+            ledger.fail(f"{call} runs for ever")
         _check_given_back(ledger, line, contents.owner(line))
 
 
@@ -51,10 +51,10 @@ def _covered(line: Line, documents: Sequence[Document]) -> set[int]:
     """The records that are in a document of this mapping and shard."""
     whose = line.plan.function.arn, line.book.stream, line.book.shard
     return {
-        index
+        number
         for document in documents
         if (document.function_arn, document.stream_arn, document.shard) == whose
-        for index in range(line.book.index(document.first), line.book.index(document.last) + 1)
+        for number in line.covered(document)
     }
 
 

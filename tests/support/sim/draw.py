@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, get_args
 
+from support.sim.hard import hardened
 from support.sim.scenario import (
     FOREVER,
     Act,
@@ -73,7 +74,7 @@ def draw(seed: int) -> Scenario:
         empty_every=chance.choice((0, 0, 3, 5)),
         late_end=chance.random() < 0.5,
     )
-    return shared_out(scenario)
+    return hardened(shared_out(scenario))
 
 
 # --------------------------------------------------------------------------------------------------------------- configuration

@@ -30,7 +30,7 @@ class Watch(Protocol[C]):
     @staticmethod
     def named(record: dict[str, Any]) -> tuple[int, str]: ...
 
-    def began(self, invocation: Invocation, records: list[dict[str, Any]]) -> C: ...
+    def began(self, invocation: Invocation, event: dict[str, Any]) -> C: ...
 
     def ended(self, call: C, answer: Answer, ids: list[str]) -> None: ...
 
@@ -59,19 +59,21 @@ class SimExecutor:
 
     async def invoke(self, invocation: Invocation) -> Answer:
         """See `Executor.invoke`."""
-        records = orjson.loads(invocation.event)["Records"]
-        if records[0]["eventSource"] == "aws:sqs":
-            return await self._run(invocation, records, self._queues)
-        return await self._run(invocation, records, self._streams)
+        event = orjson.loads(invocation.event)
+        if any(record["eventSource"] == "aws:sqs" for record in event["Records"]):
+            return await self._run(invocation, event, self._queues)
+        return await self._run(invocation, event, self._streams)
 
-    async def _run(self, invocation: Invocation, records: list[dict[str, Any]], watch: Watch[C]) -> Answer:
+    async def _run(self, invocation: Invocation, event: dict[str, Any], watch: Watch[C]) -> Answer:
         call = None
         if self._process.alive:
             with self._ledger.checking():
-                call = watch.began(invocation, records)
-        named = [watch.named(record) for record in records]
+                call = watch.began(invocation, event)
+        named = [watch.named(record) for record in event["Records"]]
         ids = [id_ for _, id_ in named]
         seconds, answer = self._moods.answer(self._function, [number for number, _ in named], ids)
+        if "window" in event:
+            answer = self._moods.with_state(answer, event["state"], ids)
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:

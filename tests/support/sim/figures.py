@@ -69,7 +69,7 @@ def check_figures(scenario: Scenario, process: Process) -> None:
     for plan in scenario.mappings:
         for name, labels, expected in _expected(plan, process.tally(plan)):
             value = found.get((name, frozenset({"mapping": plan.name, **labels}.items())), 0.0)
-            if value != expected:
+            if not expected - _unsure(process, plan, name) <= value <= expected:
                 process.ledger.fail(f"{process.name}: {name} {plan.name} {labels} is {value}, not {expected}")
         _check_dropped(process, plan, found)
     for function in scenario.functions:
@@ -92,6 +92,14 @@ def _expected(plan: MappingPlan, tally: Tally) -> Iterable[tuple[str, dict[str, 
         yield "poller_events_failed_total", {"reason": reason}, tally.failed[reason]
     if plan.destination:
         yield "poller_events_sent_to_destination_total", {"destination": "sqs"}, tally.sent
+
+
+def _unsure(process: Process, plan: MappingPlan, name: str) -> int:
+    """By how much a figure may be smaller than what was seen: a page of a shard that is not listed may be read only to look."""
+    if name != "poller_events_polled_total":
+        return 0
+    holds = [hold for hold in process.ledger.holds.values() if hold.owner == process.name and hold.plan == plan]
+    return sum(hold.polled for hold in holds if not hold.used)
 
 
 def _check_dropped(process: Process, plan: MappingPlan, found: Figures) -> None:

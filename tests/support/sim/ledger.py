@@ -15,10 +15,10 @@ from support.sim.journal import Broken
 from support.sim.queue_books import QueueBooks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from poller.core.model import Lease, MappingId, ShardId
-    from poller.services import KinesisShard
     from support.sim.hold import Hold
     from support.sim.journal import Trace
     from support.sim.process import Process
@@ -50,6 +50,7 @@ class Ledger:
         self.holds: dict[Lease, Hold] = {}
         self.processes: dict[str, Process] = {}
         self._lines: dict[tuple[str, ShardId], Line] = {}
+        self._names = {stream.arn: stream.name for stream in scenario.streams}
         self._plans = {default_uuid(plan.name): plan for plan in scenario.mappings}
 
     def fail(self, what: str) -> None:
@@ -77,20 +78,22 @@ class Ledger:
         """Of every mapping and every shard of its stream."""
         return [self.line(plan, shard) for plan in self._plans.values() for arn, shard in self.books if arn == plan.stream.arn]
 
-    def opened(self, arn: str, shards: tuple[KinesisShard, ...]) -> None:
-        """The shards of a stream as they are now."""
-        for shard in shards:
-            if (arn, shard.id) not in self.books:
-                self.books[arn, shard.id] = Book(stream=arn, shard=shard.id, parents=shard.parents)
-                for parent in shard.parents:
+    def opened(self, arn: str, shards: Mapping[ShardId, tuple[ShardId, ...]]) -> None:
+        """The shards of a stream as they are now, with their parents."""
+        for shard, parents in shards.items():
+            if (arn, shard) not in self.books:
+                opened_at = asyncio.get_running_loop().time() if parents else float("-inf")
+                name = f"{self._names[arn]}{len([each for each, _ in self.books if each == arn])}"
+                self.books[arn, shard] = Book(stream=arn, shard=shard, name=name, parents=parents, opened_at=opened_at)
+                for parent in parents:
                     self.books[arn, parent].closed = True
-                self.trace.note(f"shard {arn[-1]} {shard.id} of {shard.parents}")
+                self.trace.note(f"shard {name} {shard} of {parents}")
 
     def put(self, put: Put, shard: ShardId, sequence: str, arrived_at: float) -> None:
         """The service has taken a record."""
         book = self.books[put.stream.arn, shard]
         book.add(Entry(put=put, sequence=int(sequence), arrived_at=arrived_at))
-        self.trace.note(f"put {put.stream.name}{int(shard[-4:])} {len(book.entries) - 1} {put.how} {put.failures}")
+        self.trace.note(f"put {book.name} {len(book.entries) - 1} {put.how} {put.failures}")
 
 
 class Checking:

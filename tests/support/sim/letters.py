@@ -69,11 +69,11 @@ class SimSqs(MemorySqs):
 
     def _arrived(self, document: Document, hold: Hold) -> None:
         line = self._process.ledger.line(self._plan, self._shard(document))
-        low, high = line.book.index(document.first), line.book.index(document.last) + 1
-        first = hold.documented(document, self._process.now)
+        first, numbers = hold.documented(document, self._process.now), line.covered(document)
         told = f"{document.condition} {document.count}{'' if first else ' again'}"
-        self._process.ledger.trace.note(f"{self._process.name} {line} document [{low},{high}) {told}")
-        line.documented.update(range(low, high))
+        which = f"[{numbers[0]},{numbers[-1] + 1})" if numbers else "[]"
+        self._process.ledger.trace.note(f"{self._process.name} {line} document {which} {told}")
+        line.documented.update(numbers)
 
     def _shard(self, document: Document) -> ShardId:
-        return next(shard for _, shard in self._process.ledger.books if shard == document.shard)
+        return next(shard for arn, shard in self._process.ledger.books if (arn, shard) == (self._plan.stream.arn, document.shard))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -29,6 +30,12 @@ ILL: dict[How, Answer] = {
 WELL = (b"", b"null", b"{}", b"[]", b'""', b'{"batchItemFailures":[]}', b'{"batchItemFailures":null}', b'{"statusCode":200}')
 
 
+def folded(state: dict[str, Any], ids: list[str]) -> dict[str, Any]:
+    """A state that tells every record that ever went into it, and their order: how many, and a chain of hashes."""
+    chain = sha256(" ".join([str(state.get("chain", "")), *ids]).encode()).hexdigest()[:12]
+    return {"count": state.get("count", 0) + len(ids), "chain": chain}
+
+
 class Moods:
     """How functions behave, in all processes: the records say it, chance adds to it until the calm."""
 
@@ -52,6 +59,20 @@ class Moods:
         if how == "timeout":
             return function.timeout, Errored("timeout", ERROR)
         return seconds, self._said(how, [ids[index] for index in failing], ids)
+
+    def with_state(self, answer: Answer, state: dict[str, Any], ids: list[str]) -> Answer:
+        """What a function of tumbling windows says: beside the answer the state, with what it has done; or not, by mistake."""
+        if not isinstance(answer, Returned):
+            return answer
+        body = orjson.loads(answer.payload) if answer.payload else None
+        told = body if isinstance(body, dict) else {}
+        storm = self._weather.storm
+        if not self._weather.calm and self._chance.random() < storm.failure:
+            return Returned(orjson.dumps(told | {"state": self._chance.choice((None, 7, [state]))}))
+        failures = told.get("batchItemFailures")
+        named = [each.get("itemIdentifier") for each in failures] if isinstance(failures, list) else []
+        done = ids[: min([ids.index(name) for name in named if name in ids], default=len(ids))]
+        return Returned(orjson.dumps(told | {"state": folded(state, done)}))
 
     def _fails(self, function: FunctionPlan, put: Put | Send) -> bool:
         self._delivered[function.name, put.number] += 1

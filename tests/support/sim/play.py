@@ -12,9 +12,11 @@ from unittest.mock import patch
 import structlog
 
 from poller import checkpointer, compose, daemon
-from poller.sources import kinesis
+from poller.core import windows
+from poller.sources import dynamodb, kinesis
 from support.sim.closing import check_outcome, unread
 from support.sim.draw import draw
+from support.sim.dry import left_dry
 from support.sim.figures import check_ages, check_figures, iterator_ages
 from support.sim.journal import Trace, Violation
 from support.sim.process import Process
@@ -41,6 +43,12 @@ AGE_LOOK = 2.3
 
 AGE_SETTLES = 40.0
 """Seconds in which every iterator age is 0 once everything is done: the longest pause after failed reads is 30."""
+
+LOST = 20.0
+"""Seconds of calm after which nobody seems to hold a lease that he has lost before: longer than any lease."""
+
+SILENCE = 20.0
+"""Seconds after which a window is over whose source does not say how far it is read: two minutes would make long runs."""
 
 STEADY = 3.0
 """Seconds after which a shard whose lease was lost is held again."""
@@ -122,6 +130,8 @@ class Play:
         while self._loop.time() < self._scenario.calm_at:
             for process in self._living.values():
                 check_ages(process)
+                if self._scenario.leases_last and (starved := left_dry(process)):
+                    self._fail(f"nobody reads on for lanes that have nothing to do: {starved}")
             await asyncio.sleep(AGE_LOOK)
 
     # --------------------------------------------------------------------------------------------------------------- acts
@@ -185,9 +195,11 @@ class Play:
 
     async def _work_off(self) -> None:
         """Until everything is done and every shard has its reader."""
-        until = self._loop.time() + patience(self._scenario)
+        until, steady = self._loop.time() + patience(self._scenario), self._loop.time() + LOST
         while not (self._done() and not self._orphans()):
             await asyncio.sleep(LOOK)
+            if self._loop.time() > steady and (starved := [each for _ in self._living.values() for each in left_dry(_)]):
+                self._fail(f"nobody reads on for lanes that have nothing to do: {starved}")
             if self._loop.time() > until:
                 left = [f"{line} {line.reached}/{len(line.book.entries)}" for line in self.ledger.lines() if not line.done]
                 left += waiting(self.ledger)
@@ -259,7 +271,10 @@ def queue_patience(scenario: Scenario) -> float:
 def _limits(limits: Limits) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(kinesis, "READ_LIMIT", limits.read_limit))
+        stack.enter_context(patch.object(dynamodb, "READ_LIMIT", min(1000, limits.read_limit)))
         stack.enter_context(patch.object(compose, "READ_AHEAD_RECORDS", limits.read_ahead))
+        stack.enter_context(patch.object(compose, "SOON_RECORDS", limits.soon))
+        stack.enter_context(patch.object(windows, "SILENCE", SILENCE))
         stack.enter_context(patch.object(daemon, "READ_AHEAD_BYTES", limits.read_ahead_bytes))
         stack.enter_context(patch.object(checkpointer, "MAX_PENDING", limits.pending))
         yield

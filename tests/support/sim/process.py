@@ -18,7 +18,7 @@ from support.sim.letters import SimSqs
 from support.sim.queue_api import SimQueue
 from support.sim.scenario import MappingPlan
 from support.sim.store import SimStore
-from support.sim.stream import SimKinesis
+from support.sim.stream import SimDynamoDb, SimKinesis
 from support.sim.weather import Trouble
 from support.sim.written import configuration
 from support.virtual import EPOCH, Freezer, VirtualClock
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from poller.config import Connection, StoreConfig
     from poller.core.model import ShardId
     from poller.ports import Executor, Store
-    from poller.services import KinesisApi, SqsApi
+    from poller.services import DynamoDbStreamsApi, KinesisApi, SqsApi
     from poller.wiring import Worker
     from support.sim.hold import Hold
     from support.sim.queue_scenario import QueueMappingPlan
@@ -84,7 +84,9 @@ class Process:
         alive: false from its crash on: nothing that it does counts.
         holds: by mapping and shard, the lease that it got last.
         kinesis: by mapping, its connections.
-        read_at: when it read a shard of a stream last, by the loop's clock.
+        read_at: when it read a shard of a stream last, by the loop's clock; `reads`: when for one of its mappings.
+        unanswered: shards, by mapping, of which the last read has failed, or goes on.
+        late_writes: a checkpoint of it has been written, or will be, after it had given the write up.
         frozen_at, thawed_at: when it was frozen last, and until when.
     """
 
@@ -99,8 +101,11 @@ class Process:
         self.metrics = Metrics()
         self.alive = True
         self.holds: dict[tuple[str, ShardId], Hold] = {}
-        self.kinesis: dict[str, SimKinesis] = {}
+        self.kinesis: dict[str, SimKinesis | SimDynamoDb] = {}
         self.read_at: dict[tuple[str, ShardId], float] = {}
+        self.reads: dict[tuple[str, ShardId], float] = {}
+        self.unanswered: set[tuple[str, ShardId]] = set()
+        self.late_writes = False
         self._letters: list[SimSqs] = []
         self._queues: list[SimQueue] = []
         self._store: SimStore | None = None
@@ -118,7 +123,7 @@ class Process:
     @property
     def now(self) -> Moment:
         """What time it is for this process."""
-        return Moment(at=self.clock.monotonic(), unix=self.clock.time(), highest=self.clock.highest)
+        return Moment(at=self.clock.monotonic(), unix=self.clock.time(), highest=self.clock.highest, draining=self.drain.started)
 
     def tally(self, plan: MappingPlan) -> Tally:
         """Its figures for one mapping."""
@@ -192,6 +197,7 @@ class Process:
     def _wiring(self) -> Wiring:
         return Wiring(
             kinesis=self._connect,
+            dynamodb=self._connect_table,
             sqs=self._connect_queue,
             sns=_not_here,
             s3=_not_here,
@@ -203,8 +209,13 @@ class Process:
         """One for each mapping, in their order."""
         plan = next(self._unread)
         faults = self._trouble("kinesis", plan.name)
-        self.kinesis[plan.name] = SimKinesis(self, plan, self._around.streams, faults)
-        return self.kinesis[plan.name]
+        self.kinesis[plan.name] = api = SimKinesis(self, plan, self._around.streams, faults)
+        return api
+
+    async def _connect_table(self, _: Connection) -> DynamoDbStreamsApi:
+        plan = next(self._unread)
+        self.kinesis[plan.name] = api = SimDynamoDb(self, plan, self._around.tables, self._trouble("kinesis", plan.name))
+        return api
 
     async def _connect_queue(self, _: Connection) -> SqsApi:
         """Of mappings of streams that with a destination has one, of queues each, and one with a destination another."""

@@ -41,8 +41,9 @@ class QueueWatch:
 
     # ---------------------------------------------------------------------------------------------------------- it begins
 
-    def began(self, invocation: Invocation, records: list[dict[str, Any]]) -> QueueCall:
+    def began(self, invocation: Invocation, event: dict[str, Any]) -> QueueCall:
         """These are invoked. Raises `Broken` where they may not be."""
+        records: list[dict[str, Any]] = event["Records"]
         ledger, process = self._ledger, self._process
         plan = self._addressed(records)
         call = QueueCall(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from support.virtual import EPOCH
+
 if TYPE_CHECKING:
     from poller.apis.memory_queues import QueueBehaviour
     from support.sim.queue_scenario import QueueMappingPlan, QueuePlan, QueueStorm, Send
@@ -21,14 +23,21 @@ FOREVER = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A stream, and the service's habits: an empty page now and then, a shard that says late that it ended."""
+    """A stream of Kinesis, or of a DynamoDB table."""
 
     name: str
     shards: int
+    table: bool = False
 
     @property
     def arn(self) -> str:
+        if self.table:
+            return f"arn:aws:dynamodb:{ACCOUNT}:table/table-{self.name}/stream/{EPOCH:.3f}"
         return f"arn:aws:kinesis:{ACCOUNT}:stream/{self.name}"
+
+    def group(self, key: str) -> str:
+        """What keeps records in order: the partition key, or the whole key of an item as JSON."""
+        return f'{{"id":{{"S":"{key}"}}}}' if self.table else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,12 @@ class FunctionPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingPlan:
-    """A mapping, in the numbers of its configuration: FOREVER is -1, a timestamp is in Unix seconds."""
+    """A mapping, in the numbers of its configuration: FOREVER is -1, a timestamp is in Unix seconds.
+
+    Attributes:
+        factor: how many lanes a shard has.
+        tumbling: seconds of a tumbling window; 0: there are none.
+    """
 
     name: str
     stream: StreamPlan
@@ -67,6 +81,18 @@ class MappingPlan:
     start: Start
     timestamp: float | None
     priority: int = 0
+    factor: int = 1
+    tumbling: int = 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether records are given up some day."""
+        return (self.retries, self.age) != (FOREVER, FOREVER)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether something is stored beside positions."""
+        return self.bisect or self.reports or self.tumbling > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +220,16 @@ class Limits:
     read_ahead: int
     read_ahead_bytes: int
     pending: int
+    soon: int = 500
+
+    def cap(self, plan: MappingPlan) -> int:
+        """Records that a shard may have read and not settled."""
+        return max(self.read_ahead, 2 * plan.batch_size * plan.factor)
+
+    @property
+    def bytes_felt(self) -> bool:
+        """Whether a process may have to stop reading because of its memory: all records of a run together are less than that."""
+        return self.read_ahead_bytes < 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +242,7 @@ class Scenario:
         reads_per_second: the service's own limit of a shard; None: none.
         empty_every: every so many reads of a shard come back empty, with records left; 0: none.
         late_end: a closed shard says so on one more, empty page.
+        stale_lists: seconds, at the most, by which a list of shards may be out of date.
         queue_habits: how SQS behaves where it may do one thing or another; None: as simply as it can.
         queue_storm: how it misbehaves; None where there are no queues.
     """
@@ -224,6 +261,7 @@ class Scenario:
     reads_per_second: int | None
     empty_every: int
     late_end: bool
+    stale_lists: float = 0.0
     streams: tuple[StreamPlan, ...] = field(default=())
     functions: tuple[FunctionPlan, ...] = field(default=())
     queues: tuple[QueuePlan, ...] = field(default=())
@@ -231,3 +269,16 @@ class Scenario:
     sends: tuple[Send, ...] = field(default=())
     queue_habits: QueueBehaviour | None = None
     queue_storm: QueueStorm | None = None
+
+    @property
+    def leases_last(self) -> bool:
+        """Whether nothing happens for which a process that lives could lose a lease."""
+        calls = self.storm.refused + self.storm.lost + self.storm.timeout + self.storm.late
+        store = any(outage.service == "store" for outage in self.outages)
+        return not (calls or store or any(isinstance(act, Pause | Freeze) for act in self.acts))
+
+    def nobody_at(self, at: float) -> bool:
+        """Whether no process is meant to run at this time: none has begun, or the only one is away."""
+        joins = [act for act in self.acts if isinstance(act, Join)]
+        away = [act for act in self.acts if isinstance(act, Crash | Restart) and act.at < at < act.at + act.away]
+        return all(act.at > at for act in joins) or (len(joins) == 1 and bool(away))

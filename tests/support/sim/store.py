@@ -12,8 +12,9 @@ from poller.config.mappings import default_uuid
 from poller.core.model import BEGINNING
 from poller.errors import Unavailable
 from poller.stores.memory import MemoryContents, MemoryStore
-from support.sim.hold import Hold
+from support.sim.hold import new_hold
 from support.sim.journal import Broken
+from support.sim.stored import Kept, read_kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -21,22 +22,25 @@ if TYPE_CHECKING:
     from poller.core.model import Checkpoint, Lease, MappingId, ShardId, StreamId
     from poller.ports import Enrolment
     from support.sim.books import Line
+    from support.sim.eyes import Eyes
     from support.sim.ledger import Ledger
     from support.sim.process import Process
-    from support.sim.stream import SimKinesis
     from support.sim.weather import Trouble
     from support.virtual import VirtualClock
 
 T = TypeVar("T")
 
+APART = 2.0
+"""Seconds by which the time of a LATEST boundary of a table's stream lies before that of its iterator."""
+
 
 class Starts(dict["ShardId", "Checkpoint"]):
     """The first checkpoints of an enrolment, with what the process knew of the stream when it asked for it."""
 
-    def __init__(self, starts: Mapping[ShardId, Checkpoint], kinesis: SimKinesis) -> None:
+    def __init__(self, starts: Mapping[ShardId, Checkpoint], eyes: Eyes) -> None:
         super().__init__(starts)
-        self.granted = dict(kinesis.granted)
-        self.listed = kinesis.listed
+        self.granted = dict(eyes.granted)
+        self.listed = eyes.listed
 
 
 class SimStore(MemoryStore):
@@ -50,7 +54,7 @@ class SimStore(MemoryStore):
     async def enroll(self, mapping: MappingId, stream: StreamId, starts: Mapping[ShardId, Checkpoint]) -> Enrolment:
         """See `Store.enroll`."""
         plan = self._process.ledger.plan(mapping)
-        return await super().enroll(mapping, stream, Starts(starts, self._process.kinesis[plan.name]))
+        return await super().enroll(mapping, stream, Starts(starts, self._process.kinesis[plan.name].eyes))
 
     async def acquire(self, mapping: MappingId, shard: ShardId, owner: str, ttl: float) -> Lease | None:
         """See `Store.acquire`."""
@@ -67,6 +71,7 @@ class SimStore(MemoryStore):
         if late is None:
             return await asyncio.shield(self._process.linger(super()._call(operation, effect)))
         patience, delay = late
+        self._process.late_writes |= operation == "advance"
         self._process.linger(self._late(delay, partial(super()._call, operation, effect)))
         await asyncio.sleep(patience)
         raise Unavailable(operation, "timeout", "it may happen yet")
@@ -113,7 +118,11 @@ class SimContents(MemoryContents):
         line, hold = self._line(lease), self._ledger.holds[lease]
         self._ledger.trace.note(f"released {line} by {lease.owner} epoch {lease.epoch}")
         with self._ledger.checking():
-            hold.released(None if self._ledger.processes[lease.owner].impatient else line.reached)
+            hasty = self._ledger.processes[lease.owner].impatient
+            hold.released(None if hasty else line.reached)
+            late = self._ledger.processes[lease.owner].late_writes  # which may put back what is older, at the same position
+            if not (hasty or late or hold.over) and line.epoch == lease.epoch:
+                hold.left(line.kept)
 
     def finish(self, lease: Lease) -> None:
         """See `Store.finish`."""
@@ -140,57 +149,58 @@ class SimContents(MemoryContents):
             if plan.start == "AT_TIMESTAMP":
                 line.begin = line.book.first_at(plan.timestamp or 0.0)
             if plan.start == "LATEST":
-                told = orjson.loads(checkpoint.extra)["start"]["timestamp"]
-                if told != starts.granted[shard].server_time:
-                    raise Broken(f"{line} begins at {told}, but its iterator is of {starts.granted[shard].server_time}")
-                line.begin, line.earliest = starts.granted[shard].records, line.book.first_at(told)
+                self._begins_now(line, starts, orjson.loads(checkpoint.extra)["start"]["timestamp"])
+
+    def _begins_now(self, line: Line, starts: Starts, told: float | None) -> None:
+        """A LATEST boundary: at the service's time, a little earlier where records are told in whole seconds; at the very end."""
+        if told is None and line.plan.stream.table and line.book.closed:
+            line.begin = len(line.book.entries)
+            return
+        grant = starts.granted[line.book.shard]
+        right = grant.server_time - (APART if line.plan.stream.table else 0.0)
+        if told != right:
+            raise Broken(f"{line} begins at {told}, but its iterator is of {grant.server_time}")
+        line.begin, line.earliest = grant.records, line.book.first_at(right)
 
     def _acquired(self, lease: Lease) -> None:
-        """A new hold begins, after everything durable. Parents come first."""
+        """A new hold begins, after everything durable."""
         line = self._line(lease)
         self._ledger.trace.note(f"acquired {line} {lease.owner} epoch {lease.epoch}")
         if lease.epoch <= line.epoch or line.finished:
             raise Broken(f"{line} is given away with epoch {lease.epoch} after {line.epoch}, finished: {line.finished}")
-        if line.running is not None and line.running.process.name != lease.owner:
-            self._overtaken(line)
-        for parent in line.book.parents:
-            if not self._ledger.line(line.plan, parent).finished:
-                raise Broken(f"{line} is read before its parent {parent} is finished")
+        self._overtaken(line, lease)
         line.epoch, line.holder = lease.epoch, lease.owner
-        earliest = line.earliest if line.durable is None else None
-        self._ledger.holds[lease] = Hold(
-            plan=line.plan,
-            book=line.book,
-            owner=lease.owner,
-            epoch=lease.epoch,
-            first=line.reached,
-            cursor=line.reached,
-            settled=line.reached,
-            earliest=earliest,
-            idle_since=asyncio.get_running_loop().time(),
+        line.hold = self._ledger.holds[lease] = new_hold(
+            line, lease, self._ledger.scenario.limits, asyncio.get_running_loop().time()
         )
 
-    def _overtaken(self, line: Line) -> None:
+    def _overtaken(self, line: Line, lease: Lease) -> None:
         """Nobody else gets the lease while an invocation runs, unless its process stands still: then it counts no more."""
-        if line.running is not None and not line.running.process.stands_still:
-            raise Broken(f"another process gets the lease while {line.running} runs")
-        line.running = None
+        for lane, call in tuple(line.running.items()):
+            if call.process.name == lease.owner:
+                continue
+            if not call.process.stands_still:
+                raise Broken(f"another process gets the lease while {call} runs")
+            del line.running[lane]
 
     def _advanced(self, lease: Lease, to: Checkpoint) -> None:
         """The newest holder alone writes, forward, and never past what is not resolved."""
         line = self._line(lease)
-        if to.position == BEGINNING:
-            raise Broken(f"{lease.owner} writes an empty checkpoint of {line}")
-        reached = line.book.index(int(to.position[:60])) + 1
-        self._ledger.trace.note(f"checkpoint {line} {reached} by {lease.owner} epoch {lease.epoch}")
+        reached = None if to.position == BEGINNING else line.book.index(int(to.position[:60])) + 1
+        kept = read_kept(to.extra, line.plan.factor)
+        said = "".join(f" {each.cuts} {each.window}" for each in kept if each != Kept())
+        self._ledger.trace.note(f"checkpoint {line} {reached} by {lease.owner} epoch {lease.epoch}{said}")
         if lease.epoch != line.epoch:
             raise Broken(f"{lease.owner} writes a checkpoint of {line} with epoch {lease.epoch}, but {line.epoch} is the newest")
-        if line.durable is not None and reached < line.durable:
+        if line.durable is not None and (reached is None or reached < line.durable):
             raise Broken(f"the checkpoint of {line} goes back from {line.durable} to {reached}")
         hold, process = self._ledger.holds[lease], self._ledger.processes[lease.owner]
-        hold.checkpoint(reached, process.now)
-        line.silent.update(hold.silent)
-        line.durable = reached
+        if reached is not None:
+            hold.checkpoint(reached, process.now)
+            line.silent.update(hold.silent)
+            line.durable = reached
+        hold.check_kept(reached, kept)
+        line.kept = kept
 
     def _finished(self, lease: Lease) -> None:
         """Everything in the shard is durably resolved, and nothing will come."""

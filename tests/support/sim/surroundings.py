@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from contextvars import Context
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from poller.apis.memory_dynamodb_tables import MemoryTables
 from poller.apis.memory_queues import LENIENT, PLAIN, Extras, MemoryQueues
 from poller.apis.memory_streams import Behaviour, MemoryStreams
 from support.sim.ledger import Ledger
@@ -24,9 +26,10 @@ from support.virtual import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from poller.core.model import ShardId
     from support.sim.journal import Trace
     from support.sim.queue_scenario import QueuePlan, Send
-    from support.sim.scenario import Put, Reshard, Scenario
+    from support.sim.scenario import Put, Reshard, Scenario, StreamPlan
 
 T = TypeVar("T")
 
@@ -51,9 +54,16 @@ class Surroundings:
         for queue in scenario.queues:
             self._create(queue)
         self._under_way: set[asyncio.Task[Any]] = set()
+        empty_every = 5 if scenario.empty_every else 0  # three mappings in step must not leave all empty pages to one of them
+        of_tables = replace(behaviour, reads_per_second=None, empty_every=empty_every)
+        self.tables = self._clock, MemoryTables(self._clock, of_tables)
         for stream in scenario.streams:
-            arn = self.streams[1].create_stream(stream.name, shards=stream.shards)
-            self.ledger.opened(arn, self.streams[1].list_shards(arn))
+            if stream.table:
+                arn = self.tables[1].create_table(f"table-{stream.name}", shards=stream.shards)
+            else:
+                arn = self.streams[1].create_stream(stream.name, shards=stream.shards)
+            assert arn == stream.arn
+            self.ledger.opened(stream.arn, self._shards(stream))
 
     def linger(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Starts a call that goes on whatever becomes of who waits for it."""
@@ -76,10 +86,23 @@ class Surroundings:
 
     def put(self, put: Put) -> None:
         """A producer puts a record."""
-        service = self.streams[1]
-        shard, sequence = service.put_record(put.stream.arn, put.key, orjson.dumps({"n": put.number}))
-        stored = service._streams[put.stream.arn].shards[shard].stored[-1]
-        self.ledger.put(put, shard, sequence, stored.arrived_at)
+        arn = put.stream.arn
+        if put.stream.table:
+            changed = self.tables[1].put_item(arn, {"id": {"S": put.key}, "n": {"N": str(put.number)}})
+            assert changed is not None
+            shard, sequence = changed
+            arrived_at = self.tables[1]._tables[arn].shards[shard].stored[-1].arrived_at
+        else:
+            shard, sequence = self.streams[1].put_record(arn, put.key, orjson.dumps({"n": put.number}))
+            arrived_at = self.streams[1]._streams[arn].shards[shard].stored[-1].arrived_at
+        self.ledger.put(put, shard, sequence, arrived_at)
+
+    def _shards(self, stream: StreamPlan) -> dict[ShardId, tuple[ShardId, ...]]:
+        """All shards of a stream, with their parents."""
+        if stream.table:
+            listed = self.tables[1].list_shards(stream.arn)
+            return {shard.id: (shard.parent,) if shard.parent else () for shard in listed}
+        return {shard.id: shard.parents for shard in self.streams[1].list_shards(stream.arn)}
 
     def _create(self, plan: QueuePlan) -> None:
         """A queue, with its dead-letter queue if it has one."""
@@ -104,18 +127,19 @@ class Surroundings:
             queue._behaviour = LENIENT
 
     def reshard(self, act: Reshard) -> None:
-        """An operator splits a shard, or merges two; where that cannot be, nothing happens."""
+        """An operator splits a shard, or merges two; where that cannot be, nothing happens. A table's rolls, or is split."""
         service, arn = self.streams[1], act.stream.arn
-        listed = service.list_shards(arn)
-        parents = {parent for shard in listed for parent in shard.parents}
-        leaves = [shard.id for shard in listed if shard.id not in parents]
+        listed = self._shards(act.stream)
+        leaves = [shard for shard in listed if all(shard not in parents for parents in listed.values())]
         chosen = leaves[act.draw % len(leaves)]
-        if not act.merge:
+        if act.stream.table:
+            self.tables[1].roll(arn, chosen, children=1 if act.merge else 2)
+        elif not act.merge:
             service.split(arn, chosen)
-        for other in leaves if act.merge else ():
+        for other in leaves if act.merge and not act.stream.table else ():
             try:
                 service.merge(arn, chosen, other)
             except ValueError:
                 continue
             break
-        self.ledger.opened(arn, service.list_shards(arn))
+        self.ledger.opened(arn, self._shards(act.stream))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import orjson
 
 from poller.core.model import Errored, Refused, Returned, TooLarge
+from support.sim.stored import NOTHING, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Verdict:
         label: the value of `outcome` in `poller_invocations_total`.
         failed: how many records count as failed in `poller_events_failed_total`, under `reason`.
         names: those that the answer names, where it names only records of the batch.
+        state: of a tumbling window, from now on.
     """
 
     kind: Literal["accepted", "partial", "failed", "refused"]
@@ -35,16 +37,22 @@ class Verdict:
     failed: int = 0
     reason: str = ""
     names: frozenset[str] = frozenset()
+    state: bytes = NOTHING
 
 
 ACCEPTED = Verdict(kind="accepted", label="success")
 
 
-def verdict(answer: Answer, ids: Sequence[str], *, reports: bool) -> Verdict:
+def verdict(answer: Answer, ids: Sequence[str], *, reports: bool, tumbling: bool = False) -> Verdict:
     """Of an answer to an invocation with these records, for a mapping that reads answers (`reports`) or does not."""
     match answer:
         case Returned(payload):
-            return _reported(payload, ids) if reports else ACCEPTED
+            state = _state(payload) if tumbling else NOTHING
+            if state is None:
+                return Verdict(
+                    kind="failed", label="function_error", context="unhandled", failed=len(ids), reason="function_error"
+                )
+            return replace(_reported(payload, ids) if reports else ACCEPTED, state=state)
         case Errored(kind):
             return Verdict(kind="failed", label=kind, context="unhandled", failed=len(ids), reason=kind)
         case TooLarge():
@@ -52,6 +60,13 @@ def verdict(answer: Answer, ids: Sequence[str], *, reports: bool) -> Verdict:
         case Refused(reason):
             label = "throttled" if reason == "throttled" else "invoke_error"
             return Verdict(kind="refused", label=label, failed=len(ids), reason=label)
+
+
+def _state(payload: bytes) -> bytes | None:
+    """What a function with tumbling windows must answer with; None where it does not."""
+    body = orjson.loads(payload) if payload else None
+    state = body.get("state") if isinstance(body, dict) else None
+    return canonical(state) if isinstance(state, dict) else None
 
 
 def _reported(payload: bytes, ids: Sequence[str]) -> Verdict:

@@ -48,6 +48,8 @@ def _mapping(plan: MappingPlan) -> dict[str, object]:
         "function_name": plan.function.name,
         "batch_size": plan.batch_size,
         "maximum_batching_window_in_seconds": plan.window,
+        "parallelization_factor": plan.factor,
+        "tumbling_window_in_seconds": plan.tumbling,
         "maximum_retry_attempts": plan.retries,
         "maximum_record_age_in_seconds": plan.age,
         "bisect_batch_on_function_error": plan.bisect,
