@@ -228,12 +228,12 @@ class Run:
 
         A shard that is only missing from a list is left alone. Every doubt is for the look-out to clear up.
         """
-        mapping = self._mapping
+        mapping, doubts = self._mapping, self._doubts.pop(shard, 0)
         lease = await mapping.store.acquire(mapping.id, shard, mapping.owner, mapping.lease_ttl)
         if lease is None:
             return False
         if not await self._is_gone(shard):
-            self._doubt(shard)
+            self._doubts[shard] = doubts + 1
             await mapping.store.release(lease)
             return False
         try:
@@ -261,7 +261,7 @@ class Run:
 
     async def _hold(self, shard: ShardId) -> bool:
         """Takes the lease and runs the shard. True where it is finished; False where the lease is not ours, or no longer."""
-        mapping = self._mapping
+        mapping, doubts = self._mapping, self._doubts.pop(shard, 0)
         asked_at = mapping.work.clock.monotonic()
         lease = await mapping.store.acquire(mapping.id, shard, mapping.owner, mapping.lease_ttl)
         if lease is None:
@@ -281,7 +281,7 @@ class Run:
             raise
         except* MappingError as doubt:  # the stream may be another one by now: nobody reads on before the look-out has looked
             tell(shard, leaf(doubt), mapping.work)
-            self._doubt(shard, began=asked_at)
+            self._doubts[shard] = 1 if mapping.work.clock.monotonic() - asked_at > STEADY else doubts + 1
         finally:
             if held:  # something else went wrong, and nobody renews it any more
                 self._observe.lease("expired", shard)
@@ -311,11 +311,6 @@ class Run:
         start = start_from(checkpoint)
         exact = start.type != "LATEST" or self._boundaries_are_ours
         return start if exact else replace(start, type="AT_TIMESTAMP")
-
-    def _doubt(self, shard: ShardId, began: float | None = None) -> None:
-        """The stream, and what it lists, disagree about a shard; `began`: when it was held, by the steady clock."""
-        steady = began is not None and self._mapping.work.clock.monotonic() - began > STEADY
-        self._doubts[shard] = 1 if steady else self._doubts.get(shard, 0) + 1
 
     def _look_again(self) -> None:
         if self._news is not None and not self._news.done():
