@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from poller.core.model import BEGINNING, SEQUENCE_DIGITS, Record, Shard, Start, position, sequence_number
-from poller.errors import IteratorExpired, SourceGone, Unavailable
+from poller.errors import CheckpointMismatch, IteratorExpired, SourceGone, Unavailable
 from poller.ports import Page
 
 if TYPE_CHECKING:
@@ -217,12 +217,18 @@ class KinesisReader:
     def _anchor(self, read: Sequence[Record], answer: KinesisPage) -> tuple[int, bool]:
         """How many records come again because a new iterator begins at the last one read; and whether that one is gone.
 
-        Not before a page holds records, or there are none: an empty page far from the tip tells nothing.
+        Not before a page holds records, or there are none: an empty page far from the tip tells nothing. Raises
+        `CheckpointMismatch` where the shard is not there yet: somebody has set a number that is none of its.
         """
         if not self._anchored or not (read or answer.behind <= 0 or answer.next_iterator is None):
             return 0, False
         self._anchored = False
         number, last = sequence_number(self._last), self._last
+        if read and later(last, read[-1].position):  # all of it would be left out, and what comes next as well
+            raise CheckpointMismatch(
+                f"{self._shard} has records before the checkpoint's sequence number {number} and not that one: it is no number of "
+                "this shard. Set another one: poller checkpoint set MAPPING SHARD POSITION"
+            )
         asked_for = sum(1 for record in read if record.id == number and record.position <= last)
         return asked_for, not read or later(read[0].position, last)
 

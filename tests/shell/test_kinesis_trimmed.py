@@ -13,7 +13,7 @@ from support.stage import SHARD, STREAM_ARN, virtually
 from poller.apis.memory_kinesis import MemoryKinesis
 from poller.apis.memory_streams import DAY, Behaviour
 from poller.core.model import Start, position
-from poller.errors import SourceGone
+from poller.errors import CheckpointMismatch, SourceGone
 from poller.sources.kinesis import later
 
 if TYPE_CHECKING:
@@ -122,6 +122,17 @@ async def test_a_server_that_does_not_know_the_record_any_more_is_understood() -
     world.put("3")
     page = await own.reader(SHARD, behind(position(second))).read()
     assert (names_of(page), page.trimmed) == (["3"], True)
+
+
+@virtually
+async def test_a_number_that_is_none_of_the_shard_stops_it_instead_of_leaving_out_what_comes() -> None:
+    world = World()
+    own = source(world, StrictKinesis(world.clock, streams=world.streams))
+    _, last = world.put("1", "2")
+    foreign = str(int(last) + 1_000_000_000)
+    reader = own.reader(SHARD, behind(position(foreign)))
+    with pytest.raises(CheckpointMismatch, match=f"before the checkpoint's sequence number {foreign} and not that one"):
+        await reader.read()
 
 
 @virtually
