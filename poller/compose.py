@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NotRequired, TypedDict, Unpack, assert_never
@@ -50,6 +51,10 @@ SOON_RECORDS = 500
 READ_AHEAD_BATCHES = 2
 """A shard holds 10,000 records at the most, and reads on while a lane has fewer than its part of 500; two full batches for each
 lane where that is more. What bounds memory is bytes: of a hundred lanes with batches of 10,000 it is never all that is held."""
+
+LEVELLING = 5.0
+LEVELLING_PART = 1 / 6
+"""Seconds of a drain in which lanes catch up with each other, and the part of its time-out that this may take at the most."""
 
 
 class OfSource(TypedDict):
@@ -178,7 +183,7 @@ async def make_stream_mapping(config: StreamMappingConfig, parts: Parts) -> Stre
         lease_ttl=parts.config.store.lease_duration,
         source=await stream_source(config, wiring, connection, around, function_arn),
         store=parts.store,
-        limits=read_ahead(config.batch_size, config.parallelization_factor),
+        limits=read_ahead(config.batch_size, config.parallelization_factor, parts.config.drain_timeout),
         budget=parts.budget,
         work=work,
         work_for=work_for,
@@ -209,11 +214,14 @@ def stream_policy(config: StreamMappingConfig) -> StreamPolicy:
     )
 
 
-def read_ahead(batch_size: int, lanes: int) -> ReadAheadLimits:
-    """How far a shard is read ahead that feeds so many lanes."""
+def read_ahead(batch_size: int, lanes: int, drain_timeout: float = math.inf) -> ReadAheadLimits:
+    """How far a shard is read ahead that feeds so many lanes. What they do in a drain has to end well within its time-out."""
     batches = READ_AHEAD_BATCHES * batch_size
     return ReadAheadLimits(
-        records=max(READ_AHEAD_RECORDS, batches * lanes), soon=max(SOON_RECORDS // lanes, batches), lanes=lanes
+        records=max(READ_AHEAD_RECORDS, batches * lanes),
+        soon=max(SOON_RECORDS // lanes, batches),
+        lanes=lanes,
+        levelling=min(LEVELLING, LEVELLING_PART * drain_timeout),
     )
 
 

@@ -37,12 +37,14 @@ class ReadAheadLimits:
         soon: a lane with fewer records than this in its inbox may soon run dry: two batches, or its part of 500 records if that
             is more (a read brings up to 1,000).
         lanes: ParallelizationFactor.
+        levelling: seconds of a drain in which lanes may catch up with the one that is furthest ahead.
     """
 
     records: int = 10_000
     bytes: int = 32 * 1024 * 1024
     soon: int = 500
     lanes: int = 1
+    levelling: float = 5.0
 
 
 class MemoryBudget:
@@ -100,7 +102,7 @@ class ReadAhead:
     """The records of one shard between its checkpoint and its reader."""
 
     def __init__(self, limits: ReadAheadLimits, budget: MemoryBudget, checkpointer: Checkpointer, drain: Drain) -> None:
-        self._limits = limits
+        self.limits = limits
         self._budget = budget
         self._checkpointer = checkpointer
         self._drain = drain
@@ -129,11 +131,6 @@ class ReadAhead:
     def bytes(self) -> int:
         """Payload bytes held."""
         return self._bytes
-
-    @property
-    def full(self) -> bool:
-        """It holds as much as it may: no more is read before some of that is settled, here or elsewhere in the process."""
-        return bool(self._unsettled) and (self._at_cap or self._budget.is_full(self))
 
     @property
     def durable(self) -> Position:
@@ -169,11 +166,17 @@ class ReadAhead:
         """Until there is room for another read, or the drain starts."""
         while not (self._may_read() or self._drain.started or self._levelling is not None):
             self.stopped = True
-            for lane in self.lanes:
-                lane.look()
+            self.look_for_room()
             self._wakeup = asyncio.get_running_loop().create_future()
             await self._drain.wait(self._wakeup)
         self.stopped = False
+
+    def look_for_room(self) -> None:
+        """Where the shard may hold no more, and no lane works that could change this, open batches go out as they are."""
+        full = self._unsettled and (self._at_cap or self._budget.is_full(self))
+        if full and all(lane.rests for lane in self.lanes):
+            for lane in self.lanes:
+                lane.no_more()
 
     def look_again(self) -> None:
         """Something was settled, here or elsewhere in the process, or taken by a lane."""
@@ -215,6 +218,7 @@ class ReadAhead:
 
     def failed(self) -> None:
         """An invocation of some lane was no success."""
+        self.look_for_room()
         if self._levelling is not None and not self._levelling.done():
             self._levelling.set_result(None)
 
@@ -251,14 +255,14 @@ class ReadAhead:
 
     @property
     def _at_cap(self) -> bool:
-        return len(self._unsettled) >= self._limits.records or self._bytes >= self._limits.bytes
+        return len(self._unsettled) >= self.limits.records or self._bytes >= self.limits.bytes
 
     def _may_read(self) -> bool:
         if not self._unsettled:
             return True
         if self._at_cap:
             return False
-        return any(lane.queued < self._limits.soon for lane in self.lanes) and self._budget.has_room(self)
+        return any(lane.queued < self.limits.soon for lane in self.lanes) and self._budget.has_room(self)
 
     def _sweep(self, reached: Position) -> int:
         """Forgets what is settled up to there; returns how many records that was."""

@@ -39,9 +39,6 @@ RENEWALS = 3
 LAST_WORD = 1.0
 """Seconds that the store gets to take a lease back from a drain that has run out of patience."""
 
-LEVELLING = 5.0
-"""Seconds of a drain in which lanes may catch up with the one that is furthest ahead."""
-
 STALE_READS = 2.0
 STALE_READS_CAP = 10.0
 """Seconds without a successful read after which `behind` is history: two reads of an idle shard, which many mappings of one
@@ -131,7 +128,7 @@ async def level(ahead: ReadAhead, drain: Drain, lanes: Drain) -> None:
     In vain where one fails, as the checkpoint stays before that: then all stop at once.
     """
     await drain.wait()
-    await lanes.wait(ahead.level(), LEVELLING)
+    await lanes.wait(ahead.level(), ahead.limits.levelling)
     lanes.start()
 
 

@@ -38,6 +38,7 @@ class ShardLane:
         self._inbox: deque[Record] = deque()
         self._ended = False
         self._arrival: Future[None] | None = None
+        self._full = False
         self.taken = 0
         self.furthest = BEGINNING
         self.attempt: Attempt | None = None
@@ -66,16 +67,18 @@ class ShardLane:
         return tried is not None and tried.blocked
 
     @property
-    def starved(self) -> bool:
-        """It holds records, and gets no more before some of the shard are settled: they need not wait for others."""
-        return self.taken > 0 and not self._inbox and self._ahead.full
+    def rests(self) -> bool:
+        """Nothing that it does now makes room in its shard: it waits for records, or fails."""
+        return self.failing or (self._arrival is not None and not self._arrival.done())
 
     async def read(self, limit: int, wait: float | None) -> Slice:
         """See `Lane.read`."""
-        if not (self._inbox or self._ended or wait == 0 or self.starved):
+        if not (self._inbox or self._ended or wait == 0):
             self._arrival = asyncio.get_running_loop().create_future()
+            self._ahead.look_for_room()
             await self._drain.wait(self._arrival, wait)
-        inbox = self._inbox
+            self._arrival = None
+        inbox, full, self._full = self._inbox, self._full, False
         records = tuple([inbox.popleft() for _ in range(min(limit, len(inbox)))])
         if records:
             self.taken += len(records)
@@ -83,7 +86,7 @@ class ShardLane:
         self._ahead.look_again()
         if inbox:
             return Slice(records=records, more=True)
-        return Slice(records=records, full=self.starved, ended=self._ended, seen_until=self._ahead.seen_until)
+        return Slice(records=records, full=full, ended=self._ended, seen_until=self._ahead.seen_until)
 
     async def settle(self, records: Sequence[Record]) -> None:
         """See `Lane.settle`."""
@@ -129,9 +132,10 @@ class ShardLane:
         self._inbox.extend(records)
         self._arrived()
 
-    def look(self) -> None:
-        """The shard may be full: then what its worker has gathered goes out."""
-        if self.starved:
+    def no_more(self) -> None:
+        """Nothing comes before it settles something: what its worker has gathered need not wait."""
+        self._full = self._arrival is not None and self.taken > 0
+        if self._full:
             self._arrived()
 
     def end_at(self, position: Position) -> None:

@@ -2,7 +2,8 @@
 
 Rules (AWS Lambda developer guide, "Batching behavior"): a batch is invoked as soon as it has `batch_size` records, or its
 window is over, or the next record would push the event over 6 MB. A stream's window opens when the previous invocation
-completes. Records that the filter dropped never come here, so they use up nothing.
+completes. Records that the filter dropped never come here, so they use up nothing. Of ours: where no more records can come
+before a batch is done, it does not wait for its window.
 
 A batch that was split before a restart is found again by its cuts: a batch never goes beyond the next one.
 """

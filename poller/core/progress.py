@@ -6,6 +6,7 @@ that somebody still holds.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from poller.core.model import BEGINNING
@@ -26,10 +27,13 @@ class Progress:
     def __init__(self, reached: Position = BEGINNING) -> None:
         self.reached = reached
         self._open: dict[Position, bool] = {}
+        self._order: deque[Position] = deque()  # a dict of which the front is deleted is slow to find its first
 
     def track(self, positions: Iterable[Position]) -> None:
         """These have been read and are open. In the order of the shard, each once, all after everything tracked before."""
-        self._open.update(dict.fromkeys(positions, False))
+        read = dict.fromkeys(positions, False)
+        self._open.update(read)
+        self._order.extend(read)
 
     def settle(self, positions: Iterable[Position]) -> Position | None:
         """These are done. Returns the new `reached` where it moved; settling twice, or the unknown, changes nothing."""
@@ -49,12 +53,13 @@ class Progress:
 
     def _sweep(self) -> Position | None:
         done = []
-        for position, settled in self._open.items():
-            if not settled:
+        for position in self._order:
+            if not self._open.get(position, True):  # what was tracked twice is gone at its second turn
                 break
             done.append(position)
         for position in done:
-            del self._open[position]
+            self._order.popleft()
+            self._open.pop(position, None)
         top = max(done, default=BEGINNING)  # a record that the source repeated is tracked again, behind later ones
         if top <= self.reached:
             return None

@@ -135,6 +135,15 @@ def test_what_is_left_after_a_full_batch_waits_for_the_window_that_opens_after_i
     assert seen(list(batcher.add((), 125))) == [(["3"], "window")]
 
 
+@rule("stream.lanes.full")
+def test_a_batch_goes_out_before_its_window_is_over_where_no_more_can_come() -> None:
+    batcher = opened(BatchLimits(count=3, window=60))
+    assert list(batcher.add((), 100, full=True)) == []
+    assert seen(list(batcher.add(records(1, 2), 101, full=True))) == [(["1", "2"], "full")]
+    assert seen(list(batcher.add(records(3, 4, 5, 6), 102, full=True))) == [(["3", "4", "5"], "count"), (["6"], "full")]
+    assert batcher.patience(102) is None
+
+
 def test_an_empty_batch_never_goes_out() -> None:
     batcher = opened(BatchLimits(count=2, window=5, max_age=1))
     assert list(batcher.add((), 10_000)) == []

@@ -250,10 +250,14 @@ async def test_lanes_that_are_behind_catch_up_before_a_drain_is_done() -> None:
 
 
 @rule("stream.lanes.drain-levels")
-@pytest.mark.parametrize(("seconds", "answer", "ends"), [(1.0, RAISES, 1.0), (4.0, ACCEPTS, 8.0)], ids=["one fails", "too slow"])
+@pytest.mark.parametrize(
+    ("seconds", "answer", "drain_timeout", "ends"),
+    [(1.0, RAISES, 30, 1.0), (4.0, ACCEPTS, 30, 8.0), (1.0, ACCEPTS, 3, 1.0)],
+    ids=["one fails", "too slow", "no time"],
+)
 @virtually
-async def test_lanes_catch_up_only_while_none_fails_and_for_five_seconds_at_the_most(
-    seconds: float, answer: Answer, ends: float
+async def test_lanes_catch_up_only_while_none_fails_and_for_a_sixth_of_the_drain_time_out_at_the_most(
+    seconds: float, answer: Answer, drain_timeout: float, ends: float
 ) -> None:
     world = World()
     slow, quick = (next(key for key in KEYS if lane_of(key, 2) == lane) for lane in range(2))
@@ -261,7 +265,7 @@ async def test_lanes_catch_up_only_while_none_fails_and_for_five_seconds_at_the_
         lambda call: answer if call.records[0]["kinesis"]["partitionKey"] == slow else ACCEPTS,
         seconds=lambda call: seconds if call.records[0]["kinesis"]["partitionKey"] == slow else 0.1,
     )
-    process = Process(world=world, executor=executor, limits=BatchLimits(count=1), read_ahead=ReadAheadLimits(lanes=2))
+    process = Process(world=world, executor=executor, limits=BatchLimits(count=1), read_ahead=read_ahead(1, 2, drain_timeout))
     for number, key in enumerate([slow] * 9 + [quick] * 9):
         world.streams.put_record(STREAM_ARN, key, f"{key}/{number}".encode())
     later(0.15, process.drain.start)
@@ -308,6 +312,7 @@ def test_a_shard_is_read_ahead_for_two_full_batches_of_each_lane(batch_size: int
     limits = read_ahead(batch_size, lanes)
     assert (limits.records, limits.soon, limits.lanes) == (records, soon, lanes)
     assert limits.bytes == 32 * 1024 * 1024
+    assert (limits.levelling, read_ahead(batch_size, lanes, drain_timeout=600).levelling) == (5.0, 5.0)
 
 
 # ------------------------------------------------------------------------------------------------------------- what goes together

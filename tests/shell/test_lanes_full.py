@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
+from support.build import RAISED, attempt, record
 from support.doubles import ACCEPTS, RAISES, Call, ScriptedExecutor
 from support.observing import scrape
 from support.processes import Process, World, running
-from support.stage import STREAM_ARN, now, until, virtually
+from support.stage import STREAM_ARN, Buffer, now, virtually
+from support.windows import Windowed
 
 from poller.core.batching import BatchLimits
-from poller.core.model import Answer
+from poller.core.model import Returned, Slice
 from poller.readahead import MemoryBudget, ReadAheadLimits
+from poller.shardlane import lane_of
+
+if TYPE_CHECKING:
+    from poller.core.model import Answer
 
 rule = pytest.mark.rule
 
@@ -21,6 +28,7 @@ WINDOW = 300.0
 GATHERING = BatchLimits(count=10_000, window=WINDOW)
 KEYS = [f"customer-{number}" for number in range(60)]
 POISON = "poison"
+STATE = Returned(b'{"state": {}}')
 
 
 def poisoned(call: Call) -> Answer:
@@ -45,15 +53,16 @@ async def test_open_batches_go_out_when_the_shard_may_hold_no_more(limits: dict[
         assert len(process.all_seen) > 4_000  # they would have waited for their windows, one cap's worth after the other
         assert now() < WINDOW
         assert len(process.executor.calls) <= 15 * LANES  # each time of all lanes
-        await until(lambda: len(set(process.all_seen)) == 5_000)
-        assert now() == pytest.approx(50 + WINDOW, abs=10)  # the rest of them gathered on
+        await asyncio.sleep(2 * WINDOW)
+        assert len(process.all_seen) == len(set(process.all_seen)) == 5_000
 
 
 @rule("stream.lanes.full")
+@pytest.mark.parametrize("tumbling", [False, True])
 @virtually
-async def test_an_open_batch_goes_out_when_the_process_may_hold_no_more() -> None:
+async def test_an_open_batch_goes_out_when_the_process_may_hold_no_more(*, tumbling: bool) -> None:
     world = World()
-    process = Process(world=world, limits=GATHERING)
+    process = Windowed(world=world, limits=GATHERING, seconds=600 if tumbling else 0, script=lambda _: STATE)
     process.budget = MemoryBudget(100_000)
     async with running(process):
         await put(world, 5_000)
@@ -76,3 +85,29 @@ async def test_lanes_that_gather_do_not_keep_a_shard_with_a_poisoned_key_from_sa
         assert len(calls) <= 2 * LANES
         await asyncio.sleep(1000)
         assert len([call for call in executor.calls if poisoned(call) is ACCEPTS]) == len(calls)  # and nobody spins
+
+
+@rule("stream.lanes.full")
+@pytest.mark.parametrize("how", ["waits", "fails"])
+@virtually
+async def test_an_open_batch_waits_while_a_lane_is_at_work_that_may_make_room(how: str) -> None:
+    buffer = Buffer(lanes=2, records=4)
+    keys = [next(key for key in KEYS if lane_of(key, 2) == lane) for lane in range(2)]
+    buffer.ahead.deal([record(number, group=keys[number % 2]) for number in range(4)])
+    busy, gathering = buffer.ahead.lanes
+    for lane in buffer.ahead.lanes:
+        piece = await lane.read(10, 60)
+        assert (len(piece.records), piece.full) == (2, False)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(buffer.ahead.space())
+        waits = group.create_task(gathering.read(10, 60))
+        await asyncio.sleep(5)
+        assert not waits.done()
+        if how == "fails":
+            busy.judged(attempt(0, 2), RAISED)
+        else:
+            assert (await busy.read(10, 60)).full
+        assert await waits == Slice(full=True)
+        assert now() == 5
+        assert not (await gathering.read(10, 0)).full  # said once
+        buffer.drain.start()
