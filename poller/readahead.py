@@ -102,7 +102,8 @@ class ReadAhead:
     """The records of one shard between its checkpoint and its reader."""
 
     def __init__(self, limits: ReadAheadLimits, budget: MemoryBudget, checkpointer: Checkpointer, drain: Drain) -> None:
-        self.limits = limits
+        self._limits = limits
+        self.levels_for = limits.levelling
         self._budget = budget
         self._checkpointer = checkpointer
         self._drain = drain
@@ -255,14 +256,14 @@ class ReadAhead:
 
     @property
     def _at_cap(self) -> bool:
-        return len(self._unsettled) >= self.limits.records or self._bytes >= self.limits.bytes
+        return len(self._unsettled) >= self._limits.records or self._bytes >= self._limits.bytes
 
     def _may_read(self) -> bool:
         if not self._unsettled:
             return True
         if self._at_cap:
             return False
-        return any(lane.queued < self.limits.soon for lane in self.lanes) and self._budget.has_room(self)
+        return any(lane.queued < self._limits.soon for lane in self.lanes) and self._budget.has_room(self)
 
     def _sweep(self, reached: Position) -> int:
         """Forgets what is settled up to there; returns how many records that was."""

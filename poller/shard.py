@@ -128,7 +128,7 @@ async def level(ahead: ReadAhead, drain: Drain, lanes: Drain) -> None:
     In vain where one fails, as the checkpoint stays before that: then all stop at once.
     """
     await drain.wait()
-    await lanes.wait(ahead.level(), ahead.limits.levelling)
+    await lanes.wait(ahead.level(), ahead.levels_for)
     lanes.start()
 
 

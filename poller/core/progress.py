@@ -54,7 +54,8 @@ class Progress:
     def _sweep(self) -> Position | None:
         done = []
         for position in self._order:
-            if not self._open.get(position, True):  # what was tracked twice is gone at its second turn
+            settled = self._open.get(position, True)  # what was tracked twice is gone at its second turn
+            if not settled:
                 break
             done.append(position)
         for position in done:

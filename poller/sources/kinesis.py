@@ -226,7 +226,7 @@ class KinesisReader:
         number, last = sequence_number(self._last), self._last
         if read and later(last, read[-1].position):  # all of it would be left out, and what comes next as well
             raise CheckpointMismatch(
-                f"{self._shard} has records before the checkpoint's sequence number {number} and not that one: it is no number of "
+                f"{self._shard} has records before the checkpoint's sequence number {number} and not that one: it is none of "
                 "this shard. Set another one: poller checkpoint set MAPPING SHARD POSITION"
             )
         asked_for = sum(1 for record in read if record.id == number and record.position <= last)

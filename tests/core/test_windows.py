@@ -203,9 +203,7 @@ def test_the_state_that_the_final_invocation_returns_is_dropped() -> None:
 
 
 @settings(max_examples=50)
-@given(
-    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9) | st.lists(st.booleans()), max_size=3)
-)
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9) | st.lists(st.booleans()), max_size=3))
 def test_any_state_comes_back_as_it_was(state: dict[str, object]) -> None:
     for payload in (json.dumps({"x": state, "state": state}), json.dumps({"state": state, "y": 1}, ensure_ascii=False, indent=1)):
         kept = state_of(payload.encode())
