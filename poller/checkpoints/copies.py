@@ -154,7 +154,7 @@ def _check_extra(extra: Extra) -> None:
         if start.type not in STARTS or (start.type == "AT_TIMESTAMP" and start.timestamp is None):
             raise ValueError(start.type)
     for memo in extra.memos:
-        if any(type(cut.last) is not str or type(cut.retries) is not int for cut in memo.cuts):
+        if any(cut.first > cut.last for cut in memo.cuts):
             raise ValueError(memo.cuts)
         if (window := memo.window) is not None:
             times += [window.start, window.end]

@@ -5,7 +5,8 @@ window is over, or the next record would push the event over 6 MB. A stream's wi
 completes. Records that the filter dropped never come here, so they use up nothing. Of ours: where no more records can come
 before a batch is done, it does not wait for its window.
 
-A batch that was split before a restart is found again by its cuts: a batch never goes beyond the next one.
+A batch that was split before a restart is found again by its cuts: no batch goes over the beginning or the end of the next one.
+What comes before its beginning was settled once, and comes again where the checkpoint is that of a lane further back.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Batcher:
         return self._limits.event_bytes - self.overhead
 
     def _gather(self, records: Sequence[Record]) -> Iterator[Batch]:
-        """None of them is beyond the next cut."""
+        """The next cut neither begins nor ends among them."""
         size = sum([len(record.payload) for record in records]) + SEPARATOR_BYTES * len(records)
         if len(records) <= self.room and self._bytes + size <= self._most:  # as a rule: no need to look at each
             self._held += records
@@ -113,16 +114,20 @@ class Batcher:
                 yield self._close("count")
 
     def _as_cut(self, records: Sequence[Record]) -> Generator[Batch, None, Sequence[Record]]:
-        """Closes a batch at each cut that these records reach, and returns what is behind the last of those.
+        """Closes a batch where a cut begins, and where it ends, as far as these records reach. Returns what is behind that.
 
-        A cut that has nothing before it is over: its records were settled, or are not there any more.
+        A cut that has nothing left is over: its records were settled, or are not there any more.
         """
-        while records and self._cuts and (at := self._cuts[0].last) <= records[-1].position:
-            end = next((index for index, record in enumerate(records) if record.position > at), len(records))
+        while records and self._cuts:
+            cut = self._cuts[0]
+            before = (self._held or records)[0].position < cut.first
+            if records[-1].position < (cut.first if before else cut.last):
+                break
+            end = _until(records, cut, before=before)
             yield from self._gather(records[:end])
             if self._held:
                 yield self._close("cut")
-            if self._cuts and self._cuts[0].last == at:
+            if not before and self._cuts and self._cuts[0].last == cut.last:
                 self._cuts = self._cuts[1:]
             records = records[end:]
         return records
@@ -147,8 +152,16 @@ class Batcher:
     def _reached(self, last: Record) -> int:
         """How often the batch that ends here has failed. A piece of one is another batch, and so is what is left of it."""
         cut, *others = self._cuts
+        if last.position < cut.first:
+            return 0
         if cut.last == last.position:
             self._cuts = tuple(others)
             return cut.retries
         self._cuts = (replace(cut, retries=0), *others)
         return 0
+
+
+def _until(records: Sequence[Record], cut: Cut, *, before: bool) -> int:
+    """How many of them come before it; or else how many before its end."""
+    beyond = (index for index, each in enumerate(records) if (each.position >= cut.first if before else each.position > cut.last))
+    return next(beyond, len(records))

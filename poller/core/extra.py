@@ -1,9 +1,10 @@
 """What a checkpoint holds beside its position, as bytes: JSON, empty where there is nothing to say.
 
     {"start": {"type": "LATEST", "timestamp": 1764020000.0},
-     "lanes": 2, "memos": {"1": {"cuts": [["4959...", 1]], "window": {"start": 1764020040.0, ...}}},
+     "lanes": 2, "memos": {"1": {"cuts": [["4959...", 1, "4957..."]], "window": {"start": 1764020040.0, ...}}},
      "tip": 1764020000.0}
 
+A cut is the last record of an attempt, its failures, and its first record, which earlier versions did not say.
 Keys that are not known are ignored: an older process may read what a newer one wrote.
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from poller.core.memo import NO_MEMO, Cut, Memo, Window
-from poller.core.model import Position, Start
+from poller.core.model import BEGINNING, Position, Start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,18 +109,26 @@ def _start(said: dict[str, Any] | None) -> Start | None:
 def _told(memo: Memo) -> dict[str, object]:
     told: dict[str, object] = {}
     if memo.cuts:
-        told["cuts"] = [[cut.last, cut.retries] for cut in memo.cuts]
+        told["cuts"] = [_told_cut(cut) for cut in memo.cuts]
     if (window := memo.window) is not None:  # the state as text: read and written again, it might be another one
         told["window"] = {"start": window.start, "end": window.end, "state": window.state.decode(), "early": window.early}
     return told
+
+
+def _told_cut(cut: Cut) -> list[str | int]:
+    return [cut.last, cut.retries] if cut.first == BEGINNING else [cut.last, cut.retries, cut.first]
 
 
 def _memo(told: dict[str, Any]) -> Memo:
     return Memo(window=_window(told.get("window")), cuts=_cuts(told.get("cuts", ())))
 
 
-def _cuts(told: Sequence[tuple[str, int]]) -> tuple[Cut, ...]:
-    return tuple(Cut(last=Position(_text(last)), retries=_whole(retries)) for last, retries, *_ in told)
+def _cuts(told: Sequence[Sequence[object]]) -> tuple[Cut, ...]:
+    return tuple(_cut(*each) for each in told)
+
+
+def _cut(last: object, retries: object, first: object = BEGINNING, *_: object) -> Cut:
+    return Cut(last=Position(_text(last)), retries=_whole(retries), first=Position(_text(first)))
 
 
 def _window(told: dict[str, Any] | None) -> Window | None:

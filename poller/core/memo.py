@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poller.core.model import BEGINNING
+
 if TYPE_CHECKING:
     from poller.core.model import Position
 
@@ -32,15 +34,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Where an attempt ends that is a part of a batch that was split.
+    """Where an attempt begins and ends that is a part of a batch that was split.
 
     Attributes:
         last: the position of its last record.
         retries: how often the function has failed on it.
+        first: the position of its first record; BEGINNING: not known, an earlier version did not say it.
     """
 
     last: Position
     retries: int = 0
+    first: Position = BEGINNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Memo:
 
     Attributes:
         window: the open tumbling window; None: none is.
-        cuts: the ends of attempts that are still open, of a batch that was split; in order.
+        cuts: the attempts that are still open, of a batch that was split; in order.
     """
 
     window: Window | None = None

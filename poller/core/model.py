@@ -27,7 +27,8 @@ SUB_SEQUENCE_DIGITS = 10
 WHOLE = "0" * SUB_SEQUENCE_DIGITS
 
 Trigger = Literal["count", "bytes", "window", "age", "full", "end", "cut"]
-"""What closed a batch. `full`: no more can come before it is done; `cut`: it is a part of one that was split before a restart."""
+"""What closed a batch. `full`: no more can come before it is done; `cut`: it is a part of one that was split before a restart, or
+what comes again before such a part."""
 
 DiscardReason = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "Filtered"]
 """Lambda's `requestContext.condition`, spelt as it spells it."""

@@ -1,8 +1,8 @@
 """A batch that is worked off: what it has been split into, and what of that a next holder of the shard must know.
 
-What is written down are the ends of its open attempts (`Cut`), as soon as it is split, partly done or blocked: after a restart
-the same records are invoked together again, with the failures that they have been through. Of a batch that stays whole nothing
-is kept.
+What is written down is where its open attempts begin and end (`Cut`), as soon as it is split, partly done or blocked: after a
+restart the same records are invoked together again, with the failures that they have been through. Of a batch that stays whole
+nothing is kept.
 """
 
 from __future__ import annotations
@@ -49,5 +49,9 @@ def divides(decision: Decision) -> bool:
 
 
 def ends(attempts: Iterable[Attempt]) -> tuple[Cut, ...]:
-    """Where they end. The invocation that only closes a window has no end."""
-    return tuple(Cut(last=each.records[-1].position, retries=each.retries) for each in attempts if each.records)
+    """Where they begin and end. The invocation that only closes a window has no end."""
+    return tuple(
+        Cut(last=each.records[-1].position, retries=each.retries, first=each.records[0].position)
+        for each in attempts
+        if each.records
+    )

@@ -17,7 +17,7 @@ from poller.core.remembered import Remembered
 
 STATE = '{"größer": 123456789012345678901234567890, "x": 1.10}'.encode()
 WINDOW = Window(start=1_764_020_040.0, end=1_764_020_160.0, state=STATE)
-SPLIT = Memo(cuts=(Cut(last=position("7"), retries=2), Cut(last=position("9"))))
+SPLIT = Memo(cuts=(Cut(last=position("7"), retries=2, first=position("5")), Cut(last=position("9"), first=position("8"))))
 NAMES = ("start", "type", "timestamp", "lanes", "memos", "0", "1", "cuts", "window", "end", "state", "early", "tip")
 LATEST = Start(type="LATEST", timestamp=1_764_020_000.123)
 
@@ -28,7 +28,8 @@ windows = st.builds(
     state=st.dictionaries(st.text(max_size=5), st.integers(-(2**70), 2**70)).map(lambda state: repr(state).encode()),
     early=st.booleans(),
 )
-cuts = st.lists(st.builds(Cut, last=st.integers(1, 99).map(lambda number: position(str(number))), retries=st.integers(0, 9)))
+places = st.integers(1, 99).map(lambda number: position(str(number)))
+cuts = st.lists(st.builds(Cut, last=places, retries=st.integers(0, 9), first=st.just(BEGINNING) | places))
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
     lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(NAMES), some, max_size=4),
@@ -72,9 +73,16 @@ def test_what_a_newer_process_has_written_beside_it_is_ignored() -> None:
 
 def test_members_that_a_newer_process_has_written_are_ignored() -> None:
     window = {"start": 60.0, "end": 120.0, "state": "{}", "late": 1}
-    said = {"lanes": 1, "memos": {"0": {"cuts": [[position("7"), 2, "new"]], "window": window, "new": 1}}}
-    memo = Memo(window=Window(start=60.0, end=120.0), cuts=(Cut(last=position("7"), retries=2),))
+    said = {"lanes": 1, "memos": {"0": {"cuts": [[position("7"), 2, position("5"), "new"]], "window": window, "new": 1}}}
+    memo = Memo(window=Window(start=60.0, end=120.0), cuts=(Cut(last=position("7"), retries=2, first=position("5")),))
     assert unpack(orjson.dumps(said)).memos == (memo,)
+
+
+def test_a_cut_of_an_earlier_version_has_no_first_record() -> None:
+    said = orjson.dumps({"lanes": 1, "memos": {"0": {"cuts": [[position("7"), 2], [position("9"), 0, position("8")]]}}})
+    kept = unpack(said)
+    assert kept.memos == (Memo(cuts=(Cut(last=position("7"), retries=2), Cut(last=position("9"), first=position("8")))),)
+    assert orjson.loads(pack(kept)) == orjson.loads(said)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +102,8 @@ def test_members_that_a_newer_process_has_written_are_ignored() -> None:
         b'{"memos": {"0": {"cuts": [[5, 0]]}}}',
         b'{"memos": {"0": {"cuts": [["5", "a"]]}}}',
         b'{"memos": {"0": {"cuts": [["5"]]}}}',
+        b'{"memos": {"0": {"cuts": [["5", 0, 4]]}}}',
+        b'{"memos": {"0": {"cuts": [["5", 0, null]]}}}',
         b'{"memos": {"0": {"cuts": [5]}}}',
         b'{"memos": {"0": {"window": {"start": 1}}}}',
         b'{"memos": {"0": {"window": {"start": 1, "end": 2, "state": {}}}}}',

@@ -215,6 +215,28 @@ MUTANTS = [
             CUTS + "test_no_batch_goes_over_a_cut_and_nothing_is_lost_whatever_the_reads",
         ),
     ),
+    Mutant(
+        name="what was accepted and comes again is put together with the part of a batch behind it",
+        file="poller/core/batching.py",
+        old="before = (self._held or records)[0].position < cut.first",
+        new="before = not cut.last",
+        tests=(
+            CUTS + "test_in_whatever_reads_it_comes_a_part_begins_with_its_first_record",
+            CUTS + "test_no_batch_goes_over_a_cut_and_nothing_is_lost_whatever_the_reads",
+            CUTS + "test_whatever_has_become_of_a_batch_its_open_attempts_are_found_again_wherever_the_checkpoint_is",
+            RESTARTS + "test_what_was_accepted_and_comes_again_is_not_given_up_with_the_failures_of_what_is_left",
+        ),
+    ),
+    Mutant(
+        name="what comes again before a part of a batch is taken for a piece of it",
+        file="poller/core/batching.py",
+        old="        if last.position < cut.first:\n            return 0\n",
+        new="",
+        tests=(
+            CUTS + "test_what_comes_again_before_a_part_is_a_batch_of_its_own_and_spends_none_of_its_retries",
+            CUTS + "test_whatever_has_become_of_a_batch_its_open_attempts_are_found_again_wherever_the_checkpoint_is",
+        ),
+    ),
 ]
 
 

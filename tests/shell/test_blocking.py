@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 from support.build import RAISED, attempt, records
-from support.doubles import ACCEPTS, RAISES, ScriptedExecutor
+from support.doubles import ACCEPTS, RAISES, ScriptedExecutor, reports
 from support.processes import Process, World, names, running
 from support.stage import SHARD, Buffer, now, until, virtually
 
@@ -23,6 +23,10 @@ from poller.shardlane import lane_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+
+    from support.doubles import Call
+
+    from poller.core.model import Answer
 
 rule = pytest.mark.rule
 
@@ -206,3 +210,42 @@ async def test_each_lane_has_a_split_of_its_own() -> None:
         assert {lane_of(name, 2) for name in seen} == {lane}
     largest = max(len(seen) for seen in second.seen if set(seen) & set(bad))
     assert largest < len(some) // 2  # neither begins with its whole half again
+
+
+@rule("stream.bisect.survives-restarts")
+@virtually
+async def test_what_was_accepted_is_not_given_up_with_a_part_behind_it_though_another_lane_holds_the_checkpoint_back() -> None:
+    world = World()
+    stuck = next(name for name in numbered(50) if lane_of(name, 2) == 0)
+    *good, half, bad = [name for name in numbered(50) if lane_of(name, 2) == 1][:6]
+
+    def function(call: Call) -> Answer:
+        if stuck in names(call) or (bad in names(call) and names(call) != [half, bad]):
+            return RAISES
+        return ACCEPTS if bad not in names(call) else reports(call.records[1]["kinesis"]["sequenceNumber"])
+
+    def process(owner: str) -> Process:
+        made = Process(
+            world=world,
+            owner=owner,
+            executor=ScriptedExecutor(function, seconds=0.1),
+            policy=StreamPolicy(max_retries=5),
+            limits=BatchLimits(count=10),
+            read_ahead=ReadAheadLimits(lanes=2),
+        )
+        made.work = replace(made.work, report_batch_item_failures=True)
+        return made
+
+    first, second = process("one"), process("two")
+    async with running(first) as [task]:
+        world.put(stuck, *good)
+        await until(lambda: good in first.seen)
+        world.put(half, bad)
+        await until(lambda: first.seen.count([bad]) == 4)
+        first.cut()
+        task.cancel()
+    async with running(second):
+        await until(lambda: len(world.documents) == 2)
+    assert [seen for seen in second.seen if seen != [stuck]] == [[*good, half], [bad], [bad], [bad]]
+    told = [document["KinesisBatchInfo"]["batchSize"] for document in world.documents]
+    assert told == [1, 1]

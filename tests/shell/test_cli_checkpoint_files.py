@@ -81,6 +81,8 @@ def test_no_store_is_made_for_what_brings_nothing_in(
         {"position": "5", "extra": {"tip": "yesterday"}},
         {"position": "5", "extra": {"memos": {"0": {"cuts": [[7, 1]]}}}},
         {"position": "5", "extra": {"memos": {"0": {"cuts": [["7", "1"]]}}}},
+        {"position": "5", "extra": {"memos": {"0": {"cuts": [["7", 1, 6]]}}}},
+        {"position": "5", "extra": {"memos": {"0": {"cuts": [["7", 1, "8"]]}}}},
         {"position": "5", "extra": {"memos": {"0": {"window": {"start": "a", "end": 1, "state": "{}", "early": False}}}}},
         {"position": "5", "extra": {"memos": {"0": {"window": {"start": 0, "end": 1, "state": "no json", "early": False}}}}},
     ],
@@ -96,7 +98,7 @@ def test_what_a_daemon_would_fail_on_is_refused(change: Fields, place: Place, ca
 
 def test_what_lanes_remember_comes_in_as_it_is_also_what_a_newer_poller_adds(place: Place) -> None:
     window = {"start": 60.0, "end": 120.0, "state": '{"sum": 1}', "early": False}
-    extra = {"lanes": 2, "memos": {"1": {"cuts": [["7", 1]], "window": window}}, "tip": 5.5, "future": {"x": [1]}}
+    extra = {"lanes": 2, "memos": {"1": {"cuts": [["7", 1], ["9", 0, "8"]], "window": window}}, "tip": 5.5, "future": {"x": [1]}}
     assert poller(place, "import", written(place, mapping(shards=[shard(extra=extra)]))) == 0
     checkpoint = place.run(lambda store: store.shards(ORDERS))[ONE].checkpoint
     assert checkpoint is not None

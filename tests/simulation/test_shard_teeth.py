@@ -139,6 +139,13 @@ BUGS = [
         new="return asked_at - SKEW",
         seeds="3,5",
     ),
+    ShardBug(
+        name="what was accepted is put together with the part of a batch behind it",
+        file="poller/core/batching.py",
+        old="before = (self._held or records)[0].position < cut.first",
+        new="before = not cut.last",
+        seeds="23,36",
+    ),
 ]
 
 

@@ -85,10 +85,11 @@ class Lives:
     in_flight: list[tuple[str, ...]] = field(default_factory=list)
     documents: list[tuple[str, str, int]] = field(default_factory=list)
 
-    async def live(self, until: float | None = None, *, drain: bool = False, lost_writes: int = 0) -> None:
+    async def live(self, until: float | None = None, *, drain: bool = False, lost_writes: int = 0, behind: int = 0) -> None:
         """One life: to the end of the records, or until it is killed, or told to stop, so many seconds after it began.
 
-        The last `lost_writes` of its checkpoints never reached the store.
+        The last `lost_writes` of its checkpoints never reached the store. Another lane of the shard holds them back: of what is
+        settled the last `behind` records come again.
         """
         scene = Scene(
             self.function, seconds=self.seconds, policy=self.policy, limits=self.limits, partial_answers=self.partial_answers
@@ -107,7 +108,8 @@ class Lives:
         cut_off = [call for call in scene.stage.executor.calls if call.cancelled]
         self.in_flight.append(tuple(str(record["n"]) for call in cut_off for record in call.records))
         self.documents += [told(document) for document in scene.documents]
-        self.left.append(lane.written[max(0, len(lane.written) - 1 - lost_writes)])
+        left = lane.written[max(0, len(lane.written) - 1 - lost_writes)]
+        self.left.append(left._replace(settled=max(self.left[-1].settled, left.settled - behind)))
 
     @property
     def invoked(self) -> list[list[tuple[str, ...]]]:

@@ -213,5 +213,5 @@ def new_hold(line: Line, lease: Lease, limits: Limits, now: float) -> Hold:
 
 def found(row: Row, left: Kept) -> Cuts:
     """Where the last holder of a lane has split a batch."""
-    told = tuple((row.index(sequence), failures) for sequence, failures in left.cuts)
-    return Cuts(left=[Cut(last=last, failures=failures) for last, failures in told], told=told)
+    told = tuple(Cut(last=row.index(last), failures=failures, first=row.index(first)) for last, failures, first in left.cuts)
+    return Cuts(left=list(told), told=told)

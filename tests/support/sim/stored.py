@@ -28,11 +28,11 @@ class Kept:
     """Of one lane.
 
     Attributes:
-        cuts: the ends of open attempts, by sequence number, and how often each has failed.
+        cuts: of each open attempt its last record, by sequence number, how often it has failed, and its first record.
         window: the one that is open; None: there is none.
     """
 
-    cuts: tuple[tuple[int, int], ...] = ()
+    cuts: tuple[tuple[int, int, int], ...] = ()
     window: Shown | None = None
 
 
@@ -44,9 +44,8 @@ def read_kept(extra: bytes, lanes: int) -> tuple[Kept, ...]:
 
 
 def _kept(memo: dict[str, Any]) -> Kept:
-    return Kept(
-        cuts=tuple((int(last[:60]), retries) for last, retries in memo.get("cuts", ())), window=_window(memo.get("window"))
-    )
+    cuts = tuple((int(last[:60]), retries, int(first[:60])) for last, retries, first in memo.get("cuts", ()))
+    return Kept(cuts=cuts, window=_window(memo.get("window")))
 
 
 def _window(said: dict[str, Any] | None) -> Shown | None:

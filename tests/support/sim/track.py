@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from support.sim.cuts import alike
 from support.sim.journal import Broken
 from support.sim.windows import known
 
 if TYPE_CHECKING:
     from support.sim.books import Asked, Moment, Row
-    from support.sim.cuts import Cuts
+    from support.sim.cuts import Cuts, Shape
     from support.sim.documents import Document
     from support.sim.scenario import MappingPlan
     from support.sim.stored import Kept, Shown
@@ -52,17 +53,17 @@ class Told:
 
     Attributes:
         behind: everything up to this sequence number is resolved.
-        cuts: see `Kept`; None: they are not known exactly.
+        cuts: see `Cuts.shown`.
     """
 
     behind: int
-    cuts: tuple[tuple[int, int], ...] | None
+    cuts: tuple[Shape, ...] | None
     window: Shown | None
 
     def fits(self, kept: Kept) -> bool:
         """Whether this is what is stored: a cut that is behind says nothing, and so does a window with nothing in it."""
-        ahead = tuple(cut for cut in kept.cuts if cut[0] > self.behind)
-        return self.cuts in (None, ahead) and known(kept.window) == self.window
+        ahead = [cut for cut in kept.cuts if cut[0] > self.behind]
+        return (self.cuts is None or alike(self.cuts, ahead)) and known(kept.window) == self.window
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +206,8 @@ class Track:
             self.windows.closed()
 
     def _expired(self, document: Document, high: int) -> None:
-        due = self.dues[-1] if self.dues else Due(low=self.cursor, high=high, failures=self.cuts.failures(high, document.count))
+        failures = self.cuts.failures(self.cursor, high, document.count)
+        due = self.dues[-1] if self.dues else Due(low=self.cursor, high=high, failures=failures)
         if high > due.high or due.spent:
             raise Broken(f"{self._say(self.cursor, high)} are given up as too old, beyond the attempt {due}")
         young = [index for index in range(self.cursor, high) if not self._too_old(index, document.at + MILLISECOND)]
@@ -264,9 +266,8 @@ class Track:
 
     def told(self) -> Told:
         """What is to be known of it now."""
-        cuts = tuple((self.row.entry(last).sequence, failures) for last, failures in self.cuts.told if last >= self.cursor)
         behind = self.row.entry(self.cursor - 1).sequence if self.cursor else 0
-        return Told(behind=behind, cuts=None if self.cuts.vague else cuts, window=self.windows.told)
+        return Told(behind=behind, cuts=self.cuts.shown(self.row, self.cursor), window=self.windows.told)
 
     # ------------------------------------------------------------------------------------------------------------- inside
 
@@ -291,17 +292,19 @@ class Track:
     def _fresh(self, low: int, high: int, now: Moment, *, ends: bool) -> Due:
         """A batch is full, or its window is over, or nothing more will come, or it went early because of what expired in it.
 
-        Or it ends where another one was split before, or where a tumbling window does; or it is to stop, and must come as far as
-        other lanes are.
+        Or it ends where a part of one that was split before begins or ends, or where a tumbling window does; or it is to stop,
+        and must come as far as other lanes are.
         """
         missing, cut = self.plan.batch_size - (high - low), self.cuts.next(low)
         if missing < 0:
             raise Broken(f"a batch of {high - low} records, {self.plan.batch_size} are allowed")
         if cut is not None and high - 1 > cut.last:
             raise Broken(f"{self._say(low, high)} are put together again, and had been split after {cut.last}")
+        if cut is not None and low < cut.first < high:
+            raise Broken(f"{self._say(low, high)} are put together again, and had been split before {cut.first}")
         failures = self.cuts.reached(high)
         early = now.at < self.idle_since + self.plan.window - RESOLUTION
-        ended = ends or (cut is not None and high - 1 == cut.last)
+        ended = ends or (cut is not None and high in {cut.first, cut.last + 1})
         levels = now.draining and self.plan.factor > 1
         if missing and early and not (ended or levels or self._window_ends(low, high, now) or self.expired == low):
             raise Broken(
