@@ -55,7 +55,12 @@ def test_an_imported_template_can_be_validated_and_asked_for_its_policy(tmp_path
     assert ended.returncode == 0, ended.stderr
     first, _, policy = ended.stdout.partition("\n")
     assert first == "poller.yaml: ok, 6 mappings, 4 functions"
-    assert [each["Sid"] for each in json.loads(policy)["Statement"]] == ["ReadStreams", "ReadTables", "PollQueues", "ReportFailures"]
+    assert [each["Sid"] for each in json.loads(policy)["Statement"]] == [
+        "ReadStreams",
+        "ReadTables",
+        "PollQueues",
+        "ReportFailures",
+    ]
 
 
 def test_a_pipe_into_invoke_that_brings_nothing_is_refused() -> None:

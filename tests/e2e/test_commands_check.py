@@ -117,6 +117,7 @@ async def test_what_does_not_exist_is_named_with_its_remedy(scene: Scene) -> Non
     assert all(checked.remedies)
 
 
+@pytest.mark.slow
 async def test_time_outs_and_retention_that_do_not_fit_are_warnings(scene: Scene) -> None:
     queue, dead = await scene.queue(), await scene.queue("-dead")
     await set_attributes(scene, queue, VisibilityTimeout="20", RedrivePolicy=redrive(dead, 1))
@@ -187,6 +188,7 @@ async def test_a_redis_store_is_asked_and_its_persistence_looked_at(scene: Scene
     assert gone.failed()[0].startswith(f"failed store: {server.url}: ")
 
 
+@pytest.mark.slow
 async def test_a_redis_server_that_keeps_its_data_is_fine_and_its_password_is_not_shown(scene: Scene, tmp_path: Path) -> None:
     settings = {"appendonly": "yes", "maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}
     with running(Valkey(folder=tmp_path / "durable", settings=settings, password="canary")) as server:

@@ -109,7 +109,7 @@ def store(tmp_path: Path) -> Iterator[Valkey]:
 
 
 SAMPLES = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
-SLOW = {"node.yaml", "poller.yaml", "redis.yaml"}
+SLOW = {"node.yaml", "poller.yaml", "queue.yaml", "redis.yaml"}
 """The configuration of the README is much like `poller.yaml`; tests of their own have Node, and the store of `redis.yaml`."""
 
 MAIL = json.dumps({"to": "a@example.com", "subject": "hello"})
@@ -136,6 +136,7 @@ async def test_the_sample_configurations_run_as_they_are(scene: Scene, name: str
     assert "hunter2" not in daemon.log.read_text()
 
 
+@pytest.mark.slow
 async def test_a_secret_is_in_no_output_of_a_run(scene: Scene, store: Valkey) -> None:
     (scene.folder / "url").write_text(f"{store.url}\n")
     (scene.folder / "token").write_text("hunter2\n")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from e2e.scene import Scene
 
-MANY = 5_000
 RATE = 500
 
 
@@ -96,27 +95,27 @@ async def moved_to(scene: Scene, queue: str, count: int, process: Process) -> No
 PAID = ("--filter", '{"body": {"status": ["paid"]}}')
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_five_thousand_dead_letters_are_listed_filtered_and_redriven_through_a_kill(scene: Scene) -> None:
-    config, source, letters = await dead(scene, MANY)
+@pytest.mark.parametrize("many", [pytest.param(2_000, marks=pytest.mark.slow), pytest.param(5_000, marks=pytest.mark.thorough)])
+async def test_thousands_of_dead_letters_are_listed_filtered_and_redriven_through_a_kill(scene: Scene, many: int) -> None:
+    config, source, letters = await dead(scene, many)
     listed = (await dlq(config, "list", "orders", "--limit", "0", "-o", "json")).json
-    assert (listed["about"], len({message["id"] for message in listed["messages"]})) == (MANY, MANY)
+    assert (listed["about"], len({message["id"] for message in listed["messages"]})) == (many, many)
     planned = await dlq(config, "redrive", "orders", *PAID, "-o", "json")
     would = planned.json["would_do"]
-    assert (planned.code, would["meant"], would["unwanted"]) == (0, MANY // 2, MANY // 2)
+    assert (planned.code, would["meant"], would["unwanted"]) == (0, many // 2, many // 2)
     assert "--yes" in planned.err
-    assert (await scene.queues.depth(letters), await scene.queues.depth(source)) == (MANY, 0)
+    assert (await scene.queues.depth(letters), await scene.queues.depth(source)) == (many, 0)
 
     process = await start(config, "redrive", "orders", *PAID, "--rate", str(RATE), "--yes")
-    await moved_to(scene, source, MANY // 20, process)
+    await moved_to(scene, source, many // 20, process)
     began = time.monotonic()
-    await moved_to(scene, source, MANY // 5, process)
-    rate = (MANY // 5 - MANY // 20) / (time.monotonic() - began)
+    await moved_to(scene, source, many // 5, process)
+    rate = (many // 5 - many // 20) / (time.monotonic() - began)
     process.kill()
     await process.communicate()
     moved = await scene.queues.depth(source)
-    assert moved < MANY // 2
+    assert moved < many // 2
     resumed = await dlq(config, "redrive", "orders", "--rate", str(RATE), "--yes", "-o", "json")
     assert (resumed.code, resumed.json["did"]["sent_and_not_deleted"]) == (0, []), resumed
     assert "dlq_ended" in resumed.err
@@ -124,7 +123,7 @@ async def test_five_thousand_dead_letters_are_listed_filtered_and_redriven_throu
     assert rate <= RATE * 1.1
 
     copies = Counter(await ids(scene, source))
-    assert set(copies) == set(range(MANY)), "messages are lost"
+    assert set(copies) == set(range(many)), "messages are lost"
     assert sum(count - 1 for count in copies.values()) <= 10
     assert await scene.queues.depth(letters) == 0
 

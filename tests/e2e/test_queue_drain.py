@@ -78,6 +78,7 @@ async def test_what_an_open_poll_still_brings_is_there_for_others_at_once(troubl
     assert scene.ledger.ids == []
 
 
+@pytest.mark.slow
 async def test_open_polls_do_not_hold_up_the_end_for_longer_than_the_drain_may_take(scene: Scene) -> None:
     """With long polls as they are if nobody says otherwise."""
     queue = await scene.queue()
@@ -93,6 +94,7 @@ async def test_open_polls_do_not_hold_up_the_end_for_longer_than_the_drain_may_t
     assert await scene.queues.depth(queue) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.drain.out-of-patience")
 async def test_messages_whose_invocation_outlasts_the_drain_are_there_for_others_at_once(scene: Scene) -> None:
     queue = await scene.queue(VisibilityTimeout="300")

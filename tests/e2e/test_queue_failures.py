@@ -96,6 +96,7 @@ INVALID: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.partial.unknown-identifier")
 @pytest.mark.rule("queue.partial.bad-identifier")
 @pytest.mark.rule("queue.partial.numeric-identifier")
@@ -119,6 +120,7 @@ async def test_an_answer_that_is_not_valid_fails_all_messages_of_the_batch(scene
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.rule("queue.partial.off")
 async def test_without_the_feature_an_answer_is_success_whatever_it_says(scene: Scene) -> None:
     queue, dead_letters = await scene.redriven(2)

@@ -15,6 +15,7 @@ def _filter(*patterns: object) -> Fields:
     return {"filter_criteria": {"filters": [{"pattern": json.dumps(pattern)} for pattern in patterns]}}
 
 
+@pytest.mark.slow
 @pytest.mark.rule("filter.unwanted-is-done")
 @pytest.mark.rule("filter.sqs.body")
 @pytest.mark.rule("filter.fields-together")
@@ -39,6 +40,7 @@ async def test_messages_that_are_not_wanted_are_deleted_and_never_seen(scene: Sc
     assert await daemon.stopped() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.rule("filter.patterns-are-alternatives")
 @pytest.mark.rule("filter.sqs.body")
 @pytest.mark.rule("filter.sqs.metadata")

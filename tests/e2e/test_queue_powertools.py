@@ -46,6 +46,7 @@ async def test_the_batch_processor_runs_unchanged_and_only_what_it_reports_comes
     assert "partial" in {line["outcome"] for line in daemon.lines("batch", receives=1)}
 
 
+@pytest.mark.slow
 async def test_the_fifo_processor_runs_unchanged_and_groups_keep_their_order(scene: Scene) -> None:
     queue = await scene.queue(".fifo")
     orders = [(group, place) for place in range(5) for group in "ab"]
@@ -63,6 +64,7 @@ async def test_the_fifo_processor_runs_unchanged_and_groups_keep_their_order(sce
     assert {line["outcome"] for line in daemon.lines("batch")} <= {"success", "partial", "failed"}
 
 
+@pytest.mark.slow
 async def test_with_the_idempotency_utility_on_redis_a_message_that_is_delivered_twice_runs_once(
     scene: Scene, redis: Valkey
 ) -> None:

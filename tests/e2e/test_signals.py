@@ -99,6 +99,7 @@ async def test_an_invocation_that_outlasts_the_drain_is_cut_off_and_its_records_
     assert scene.ledger.ids == ["hanging", "hanging"]
 
 
+@pytest.mark.slow
 async def test_a_drain_does_not_wait_for_the_end_of_a_back_off(scene: Scene) -> None:
     stream = await scene.stream()
     await scene.put(stream, "poison", do="raise")
@@ -112,6 +113,7 @@ async def test_a_drain_does_not_wait_for_the_end_of_a_back_off(scene: Scene) -> 
     assert len(daemon.lines("batch")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.rule("stream.discard.delivery-is-retried")
 async def test_a_drain_does_not_wait_for_a_destination_that_is_down_and_the_records_are_kept(scene: Scene) -> None:
     stream = await scene.stream()

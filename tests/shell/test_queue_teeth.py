@@ -215,7 +215,7 @@ def test_each_planted_bug_turns_its_tests_red(mutant: Mutant, tmp_path: Path) ->
     assert bites(mutant, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_without_a_bug_the_same_tests_are_green(tmp_path: Path) -> None:
     tests = sorted({test for mutant in MUTANTS for test in mutant.tests})
     assert healthy(tests, tmp_path)

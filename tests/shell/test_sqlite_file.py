@@ -97,7 +97,9 @@ def a_damaged_header(path: Path) -> None:
 def damaged_pages(path: Path) -> None:
     connection = connect(path, 1)
     rows = [(f"shard-{number}",) for number in range(2_000)]
+    connection.execute("BEGIN")  # else each row would be synced for itself
     connection.executemany("INSERT INTO shards (mapping, shard) VALUES ('m', ?)", rows)
+    connection.execute("COMMIT")
     connection.close()
     pages = path.read_bytes()
     path.write_bytes(pages[:20_000] + b"\x5a" * 20_000 + pages[40_000:])

@@ -7,7 +7,7 @@ from support.sim.bugs import QUEUE_SEEDS, STREAM_SEEDS
 from support.sim.play import run
 
 SLOW = 500
-SLOW_QUEUES = 360
+SLOW_QUEUES = 300
 
 
 @pytest.mark.parametrize("seed", range(STREAM_SEEDS))
