@@ -38,7 +38,7 @@ SHORTEST_VISIBILITY = 5
 VISIBILITY_MARGIN = 30
 """Seconds beyond window and function that a receive hides its messages, where the queue's own time-out is too short for both."""
 
-LOOK = 30.0
+LOOK = 60.0
 """Seconds between looks at the depth of the queue."""
 
 LAST_WORD = 1.0

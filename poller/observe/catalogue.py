@@ -215,7 +215,7 @@ CIRCUIT_BREAKER = gauge(
 )
 QUEUE_MESSAGES = gauge(
     "poller_queue_messages",
-    "About how many messages the queue holds, by its own word, asked every 30 s.",
+    "About how many messages the queue holds, by its own word, asked every minute.",
     MAPPING,
     Label(name="state", values=MESSAGE_STATES),
     cloudwatch="ApproximateNumberOfMessages*",

@@ -1,7 +1,7 @@
 """`make bench ARGS='--only idle'`: what queues and shards cost on which nothing happens.
 
 All sides run at the same time, so that whatever else this machine does disturbs them alike. The poller looks at the depth of
-each queue twice a minute beside its polls, and keeps the lease of each shard, as it always does; the bare loops only poll.
+each queue once a minute beside its polls, and keeps the lease of each shard, as it always does; the bare loops only poll.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ COMPARISONS = (
         bare=1000,
         poller=(1000,),
         warm_up=30.0,
-        seconds=60.0,  # three polls, and two looks
+        seconds=60.0,  # three polls, and a look
         goal=0.3,
     ),
     Comparison(

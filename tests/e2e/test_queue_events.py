@@ -140,7 +140,7 @@ async def test_the_pages_and_the_log_tell_of_a_queue(scene: Scene) -> None:
     assert value("source_retention_seconds") == 3600
     assert value("pollers") >= 1
     assert value("visibility_extensions_total") == value("buffered_bytes") == 0
-    assert value("queue_messages", state="visible") == 5, "before the first receive; it is asked every 30 s"
+    assert value("queue_messages", state="visible") == 5, "before the first receive; it is asked every minute"
     assert value("queue_messages", state="in_flight") == value("queue_messages", state="delayed") == 0
     assert value("mapping_info", source_type="sqs", source=scene.name, function="orders") == 1
     assert not now.has("poller_iterator_age_seconds", mapping="orders")
