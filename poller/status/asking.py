@@ -81,7 +81,8 @@ def ask_daemon(config: Config, address: tuple[str, int] | None) -> Answered:
             return Answered(at=at, problem=f"{PATH} answers {response.status}")
         document = json.loads(body)
     except (OSError, HTTPException, ValueError) as error:
-        return Answered(at=at, problem=str(error) or type(error).__name__)
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        return Answered(at=at, problem=said[:1].lower() + said[1:])
     finally:
         connection.close()
     if not (isinstance(document, dict) and isinstance(document.get("mappings"), list)):
