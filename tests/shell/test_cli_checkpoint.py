@@ -295,7 +295,9 @@ def test_checkpoints_are_copied_to_another_mapping_of_the_stream(place: Place, c
     assert states(place, COPY) == {}
     assert poller(place, "import", str(path), "--as", "copy") == 0
     assert states(place, COPY)[ONE].checkpoint == at(100)
-    assert lines(capsys.readouterr().err)[-1]["mapping"] == "copy"
+    audit = lines(capsys.readouterr().err)[-1]
+    assert [audit[key] for key in ("event", "action", "mapping", "outcome")] == ["checkpoint_changed", "import", "copy", "done"]
+    assert audit["by"]
     assert poller(place, "import", str(path), "--as", "other") == 1
     assert "mapping other reads " in capsys.readouterr().err
     assert len(json.loads(exported(place, capsys).read_text())["mappings"]) == 2

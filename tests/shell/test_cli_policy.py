@@ -159,6 +159,7 @@ def test_destinations_need_an_action_by_their_kind_and_those_outside_of_aws_none
     }
 
 
+@pytest.mark.rule("dynamodb.poll.actions")
 def test_streams_of_tables_have_actions_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = "arn:aws:dynamodb:eu-west-1:111122223333:table/orders/stream/2026-01-01T00:00:00.000"
     path = config(tmp_path, stream(event_source_arn=table))

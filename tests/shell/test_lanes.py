@@ -336,7 +336,7 @@ async def test_the_batches_of_lanes_hold_only_what_the_filter_lets_through_and_t
     assert state.checkpoint.position == position(last)
 
 
-def mapping_with(**settings: int) -> Config:
+def mapping_with(**settings: object) -> Config:
     mapping = {"name": "m", "event_source_arn": STREAM_ARN, "function_name": "f", "starting_position": "LATEST"}
     function = {"executor": "inline", "handler": "app.handler"}
     return Config.model_validate({"functions": {"f": function}, "event_source_mappings": [mapping | settings]})
@@ -356,3 +356,5 @@ def test_lanes_and_tumbling_windows_exclude_each_other() -> None:
     assert mapping_with(parallelization_factor=1, tumbling_window_in_seconds=60).event_source_mappings
     with pytest.raises(ValidationError, match="above 1 exclude each other"):
         mapping_with(parallelization_factor=2, tumbling_window_in_seconds=60)
+    with pytest.raises(ValidationError, match=r'"filter_criteria" exclude each other in Lambda'):
+        mapping_with(tumbling_window_in_seconds=60, filter_criteria={"filters": [{"pattern": '{"partitionKey": ["1"]}'}]})

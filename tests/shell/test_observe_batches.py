@@ -39,6 +39,7 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
+@pytest.mark.rule("stream.iterator-age.of-a-batch")
 def test_an_invocation_is_counted_when_it_begins_and_its_events_are_in_flight_until_the_answer(bench: Bench) -> None:
     of = Attempt(records=(record(1, arrived_at=1000.0), record(2, arrived_at=990.0)), request_id="r1")
     bench.mapping.invoking(of, SHARD, 1003.0)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
+from support.build import record
 from support.doubles import Trouble
 from support.queueing import message, messages
 from support.stage import MAPPING, SHARD, virtually
 from support.virtual import VirtualClock
 
 from poller.apis.memory_sqs import MemorySqs
+from poller.core.envelope import envelope
 from poller.core.report import FailureReport, MessageReport
 from poller.destinations.sqs import SqsDestination
 from poller.errors import SourceGone, Unavailable
@@ -31,6 +35,25 @@ async def test_the_document_is_the_body_keys_in_order() -> None:
     assert orjson.loads(message.body) == DOCUMENT
     assert list(orjson.loads(message.body)) == list(DOCUMENT)
     assert destination.kind == "sqs"
+
+
+@rule("stream.destination.payload")
+@pytest.mark.parametrize("size", [10, 2_000_000])
+@virtually
+async def test_a_document_holds_the_event_where_that_is_wanted_and_its_size_where_it_is_too_much(size: int) -> None:
+    api = MemorySqs(VirtualClock())
+    queue = api.queues.create_queue("dead-letters")
+    given_up = (record(1, payload=orjson.dumps({"data": "x" * size})),)
+    report = replace(REPORT, records=given_up)
+    shortened = await SqsDestination(api=api, queue_arn=queue, include_payload=True).send(report)
+    (message,) = api.queues.messages(queue)
+    told = orjson.loads(message.body)
+    whole = envelope(given_up).decode()
+    if size == 10:
+        assert (told, shortened) == ({**DOCUMENT, "payload": whole}, None)
+    else:
+        assert told == {**DOCUMENT, "payload": None, "payloadSize": len(whole)}
+        assert shortened is not None
 
 
 @rule("queue.redrive.unchanged")

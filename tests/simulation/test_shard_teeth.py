@@ -36,17 +36,6 @@ QUICK = [
         "    elif decision.settle:\n        await lane.settle(decision.settle)\n",
         seeds="3,4",
     ),
-]
-"""A sample for every run; the others take their time."""
-
-BUGS = [
-    ShardBug(
-        name="a key is in two lanes",
-        file="poller/readahead.py",
-        old="hands[lane_of(record.group, count)].append(record)",
-        new="hands[lane_of(record.id, count)].append(record)",
-        seeds="2,4",
-    ),
     ShardBug(
         name="one lane that is stuck keeps the others from being read for",
         file="poller/readahead.py",
@@ -61,6 +50,24 @@ BUGS = [
         new='    if getattr(outcome, "kind", "") == "crash":\n        raise asyncio.CancelledError\n'
         "    work.judged(attempt, outcome)\n",
         seeds="5,39",
+    ),
+    ShardBug(
+        name="the state is lost with its process",
+        file="poller/core/extra.py",
+        old="state=state.encode()",
+        new='state=b"{}"',
+        seeds="4,14",
+    ),
+]
+"""A sample for every run; the others take their time."""
+
+BUGS = [
+    ShardBug(
+        name="a key is in two lanes",
+        file="poller/readahead.py",
+        old="hands[lane_of(record.group, count)].append(record)",
+        new="hands[lane_of(record.id, count)].append(record)",
+        seeds="2,4",
     ),
     ShardBug(
         name="a child waits for one of its parents",
@@ -89,13 +96,6 @@ BUGS = [
         old="            return cut.retries\n",
         new="            return 0\n",
         seeds="36,38",
-    ),
-    ShardBug(
-        name="the state is lost with its process",
-        file="poller/core/extra.py",
-        old="state=state.encode()",
-        new='state=b"{}"',
-        seeds="4,14",
     ),
     ShardBug(
         name="the state of a failed attempt counts",
