@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from poller.core.model import BEGINNING, Record, Shard, Start, position, sequence_number
-from poller.errors import DataTrimmed, IteratorExpired, Unavailable
+from poller.errors import DataTrimmed, Unavailable
 from poller.ports import Page
+from poller.sources.iterators import HeldIterator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,35 +206,25 @@ class DynamoDbReader:
         self._trimmed = False
         self._since: float | None = None
         first = source.latest.pop(shard, None) if start.type == "LATEST" else None
-        self._iterator: str | None = first.iterator if first is not None else None
-        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
+        self._iterator = HeldIterator(source.clock, ITERATOR_LIFE, first.iterator if first is not None else None)
 
     async def read(self) -> Page:
         """See `ShardReader.read`."""
         try:
-            return self._page(await self._ask())
+            return self._page(await self._iterator.read(self._new_iterator, self._ask))
         except DataTrimmed:
-            self._iterator, self._trimmed = None, self._last != BEGINNING
+            self._iterator.drop()
+            self._trimmed = self._last != BEGINNING
         try:
-            return self._page(await self._ask())
+            return self._page(await self._iterator.read(self._new_iterator, self._ask))
         except DataTrimmed as error:  # the oldest record was another one just now
-            self._iterator = None
+            self._iterator.drop()
             raise Unavailable("GetRecords", "expired_iterator", str(error)) from error
 
-    async def _ask(self) -> DynamoDbPage:
+    async def _ask(self, iterator: str) -> DynamoDbPage:
         arn, source = self._source.shape.stream_arn, self._source
-        if self._iterator is None or source.clock.monotonic() >= self._expires_at:
-            self._iterator = await self._new_iterator()
-            self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
         await source.pace.turn(arn, self._shard)
-        try:
-            answer = await source.api.get_records(arn, self._iterator, READ_LIMIT)
-        except IteratorExpired as error:
-            self._iterator = None
-            raise Unavailable("GetRecords", "expired_iterator", str(error)) from error
-        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
-        self._iterator = answer.next_iterator
-        return answer
+        return await source.api.get_records(arn, iterator, READ_LIMIT)
 
     def _page(self, answer: DynamoDbPage) -> Page:
         now = self._source.clock.time()

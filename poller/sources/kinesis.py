@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from poller.core.model import BEGINNING, SEQUENCE_DIGITS, Record, Shard, Start, position, sequence_number
-from poller.errors import CheckpointMismatch, IteratorExpired, SourceGone, Unavailable
+from poller.errors import CheckpointMismatch, SourceGone
 from poller.ports import Page
+from poller.sources.iterators import HeldIterator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -177,24 +178,16 @@ class KinesisReader:
         self._last: Position = start.position
         self._anchored = False
         first = source.latest.pop(shard, None) if start.type == "LATEST" else None
-        self._iterator: str | None = first.iterator if first is not None else None
-        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
+        self._iterator = HeldIterator(source.clock, ITERATOR_LIFE, first.iterator if first is not None else None)
 
     async def read(self) -> Page:
         """See `ShardReader.read`."""
+        return self._page(await self._iterator.read(self._new_iterator, self._ask))
+
+    async def _ask(self, iterator: str) -> KinesisPage:
         arn, source = self._source.shape.stream_arn, self._source
-        if self._iterator is None or source.clock.monotonic() >= self._expires_at:
-            self._iterator, self._anchored = await self._new_iterator(), self._last != BEGINNING
-            self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
         await source.pace.turn(arn, self._shard)
-        try:
-            answer = await source.api.get_records(arn, self._iterator, READ_LIMIT)
-        except IteratorExpired as error:
-            self._iterator = None
-            raise Unavailable("GetRecords", "expired_iterator", str(error)) from error
-        self._expires_at = source.clock.monotonic() + ITERATOR_LIFE
-        self._iterator = answer.next_iterator
-        return self._page(answer)
+        return await source.api.get_records(arn, iterator, READ_LIMIT)
 
     def _page(self, answer: KinesisPage) -> Page:
         now = self._source.clock.time()
@@ -244,4 +237,5 @@ class KinesisReader:
             grant = await api.get_shard_iterator(arn, self._shard, "AT_TIMESTAMP", timestamp=self._start.timestamp)
         else:
             grant = await api.get_shard_iterator(arn, self._shard, "TRIM_HORIZON")
+        self._anchored = self._last != BEGINNING
         return grant.iterator

@@ -29,8 +29,8 @@ QUICK = [
     Bug(
         name="an expired iterator is resumed after the checkpoint",
         file="poller/sources/kinesis.py",
-        old="        except IteratorExpired as error:\n",
-        new="        except IteratorExpired as error:\n            self._last = self._start.position\n",
+        old="        arn, api = self._source.shape.stream_arn, self._source.api\n",
+        new="        self._last = self._start.position\n        arn, api = self._source.shape.stream_arn, self._source.api\n",
         seeds="2,4",
     ),
     Bug(
